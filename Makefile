@@ -1,0 +1,59 @@
+# make demo | test | lint | format | clean; see CONTRIBUTING.md.
+# PYTHON=python3.12 names the Python to build .venv with, ARGS="--once" is handed on to what is run.
+PYTHON ?= python3
+ARGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+
+# SLOW=1 or CI=true: the slow tests too.
+MARKS := $(if $(filter 1 true,$(CI) $(SLOW)),,-m "not slow")
+
+.PHONY: help demo test lint format clean
+.NOTPARALLEL:
+
+help:
+	@echo "make demo    a week of New York flights and weather through the service; ARGS=--once ends it"
+	@echo "make test    all tests; SLOW=1 adds the slow ones; ARGS='-k why' picks some"
+	@echo "make lint    formatting, lint, types, layers"
+	@echo "make format  put the code in the form that lint wants"
+	@echo "make clean   remove .venv, caches and builds"
+
+demo: $(VENV)/demo.stamp
+	@$(BIN)/sensorflow demo $(ARGS)
+
+test: $(VENV)/dev.stamp
+	@$(BIN)/python -m pytest $(MARKS) $(ARGS)
+
+lint: $(VENV)/dev.stamp
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy --strict sensorflow
+	$(BIN)/lint-imports
+
+format: $(VENV)/dev.stamp
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info
+	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A stamp is the time of the last install; dev holds all that demo holds.
+$(VENV)/demo.stamp: pyproject.toml | $(VENV)/made.stamp
+	@echo "Installing sensorflow into $(VENV) (once, about a minute)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo]'
+	@touch $@
+
+$(VENV)/dev.stamp: pyproject.toml | $(VENV)/made.stamp
+	@echo "Installing sensorflow and its development tools into $(VENV) (once, about a minute)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@ $(VENV)/demo.stamp
+
+$(VENV)/made.stamp:
+	@command -v $(PYTHON) >/dev/null || \
+	  { echo "$(PYTHON) is not there; sensorflow needs Python 3.11 or newer: make $(MAKECMDGOALS) PYTHON=..." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("$(PYTHON) is Python %d.%d; sensorflow needs 3.11 or newer: make $(MAKECMDGOALS) PYTHON=..." % sys.version_info[:2])'
+	@echo "Making $(VENV) with $(PYTHON)"
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
