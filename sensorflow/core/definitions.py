@@ -1,0 +1,111 @@
+"""All definitions of a home together, and the questions that every event asks of them."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from sensorflow.core.matching import Pattern, compile_pattern
+from sensorflow.core.vocabulary import (
+    DatasetDefinition,
+    DatasetInput,
+    Input,
+    InputGroup,
+    PipelineDefinition,
+    Selection,
+    SensorDefinition,
+    TaskDefinition,
+)
+
+#: Selections by which an arrival makes a run; the others only wake runs that exist.
+MAKES_RUNS = frozenset({Selection.SAME, Selection.ALL})
+
+
+def leaves(items: Iterable[Input]) -> Iterator[DatasetInput]:
+    """Yield the dataset inputs of a condition, however nested."""
+    for item in items:
+        if isinstance(item, InputGroup):
+            yield from leaves(item.members)
+        else:
+            yield item
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """One place where a task reads a dataset."""
+
+    pipeline: PipelineDefinition
+    task: TaskDefinition
+    input: DatasetInput
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineGraph:
+    """A pipeline's tasks by what they stand above and below."""
+
+    #: The tasks that name this one in `after`.
+    below: Mapping[str, tuple[str, ...]]
+    #: Every task behind all that it names in `after`.
+    order: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Definitions:
+    """What the files of a home say, compiled. Made once at start and at every reload."""
+
+    pipelines: Mapping[str, PipelineDefinition]
+    datasets: Mapping[str, DatasetDefinition]
+    #: By (pipeline, name).
+    sensors: Mapping[tuple[str, str], SensorDefinition]
+    readers: Mapping[str, tuple[Reader, ...]] = field(init=False)
+    graphs: Mapping[str, PipelineGraph] = field(init=False)
+    patterns: Mapping[tuple[str, str], Pattern] = field(init=False)
+    #: Sensors that read what is posted to `/api/v1/events`.
+    posted: tuple[SensorDefinition, ...] = field(init=False)
+    #: By dataset, the sensors that feed it.
+    feeds: Mapping[str, tuple[SensorDefinition, ...]] = field(init=False)
+    #: By dataset, the pipeline and task whose success makes it ready.
+    producers: Mapping[str, tuple[str, str]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        readers: dict[str, list[Reader]] = {}
+        producers: dict[str, tuple[str, str]] = {}
+        for pipeline in self.pipelines.values():
+            for task in pipeline.tasks.values():
+                for leaf in leaves(task.inputs):
+                    readers.setdefault(leaf.dataset, []).append(Reader(pipeline, task, leaf))
+                for dataset in task.outputs:
+                    producers[dataset] = (pipeline.name, task.name)
+        feeds: dict[str, list[SensorDefinition]] = {}
+        for sensor in self.sensors.values():
+            feeds.setdefault(sensor.rule.dataset, []).append(sensor)
+        patterns = {
+            key: compile_pattern(sensor.rule.match)
+            for key, sensor in self.sensors.items()
+            if sensor.rule.match is not None
+        }
+        assign = object.__setattr__  # The dataclass is frozen for everybody else.
+        assign(self, "readers", {name: tuple(found) for name, found in readers.items()})
+        assign(self, "producers", producers)
+        assign(self, "feeds", {name: tuple(found) for name, found in feeds.items()})
+        assign(self, "patterns", patterns)
+        assign(self, "posted", tuple(s for s in self.sensors.values() if s.kind == "events"))
+        assign(self, "graphs", {p.name: _graph(p) for p in self.pipelines.values()})
+
+
+def _graph(pipeline: PipelineDefinition) -> PipelineGraph:
+    below: dict[str, list[str]] = {name: [] for name in pipeline.tasks}
+    for task in pipeline.tasks.values():
+        for upstream in task.after:
+            below[upstream].append(task.name)
+    order: list[str] = []
+    missing = {name: len(set(task.after)) for name, task in pipeline.tasks.items()}
+    free = [name for name, count in missing.items() if not count]
+    while free:
+        name = free.pop()
+        order.append(name)
+        for downstream in dict.fromkeys(below[name]):
+            missing[downstream] -= 1
+            if not missing[downstream]:
+                free.append(downstream)
+    if len(order) < len(pipeline.tasks):
+        raise ValueError(f"the tasks of {pipeline.name} form a cycle; `validate` names its members")
+    return PipelineGraph({name: tuple(dict.fromkeys(found)) for name, found in below.items()}, tuple(order))

@@ -1,0 +1,456 @@
+"""Partitions: their one spelling, their bounds, and how the grains lie in each other.
+
+Inside, a partition of the calendar is a number on the line of its grain: the hour since the epoch,
+the day and the week since the year 1, the month since the year 0. A day begins when its date comes for
+good, so that days are whole intervals also where a clock goes back over midnight (St. John's until 2011).
+"""
+
+import re
+from bisect import bisect_left
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
+from math import floor
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from sensorflow.core.errors import PartitionError, shown
+from sensorflow.core.vocabulary import Grain, JsonValue, Partitioning
+
+_HOUR_S = 3600
+_DAY_S = 24 * _HOUR_S
+_HOUR = timedelta(hours=1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH_DAY = _EPOCH.toordinal()
+# A day away from both ends of Python's calendar, so that every bound can be shown in every zone.
+_EARLIEST = (date.min.toordinal() + 1 - _EPOCH_DAY) * _DAY_S
+_LATEST = (date.max.toordinal() - _EPOCH_DAY) * _DAY_S
+
+#: Grains of the calendar, finer ones first.
+_CALENDAR = (Grain.HOURLY, Grain.DAILY, Grain.WEEKLY, Grain.MONTHLY)
+_SPELLINGS = {
+    Grain.HOURLY: re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})T([01][0-9]|2[0-3])Z"),
+    Grain.DAILY: re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})"),
+    Grain.WEEKLY: re.compile(r"([0-9]{4})-W([0-9]{2})"),
+    Grain.MONTHLY: re.compile(r"([0-9]{4}-[0-9]{2})"),
+}
+_EXAMPLES = {
+    Grain.HOURLY: "an hour such as 2013-01-01T05Z",
+    Grain.DAILY: "a day such as 2013-01-01",
+    Grain.WEEKLY: "a week such as 2013-W05",
+    Grain.MONTHLY: "a month such as 2013-02",
+}
+_FREE_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/=+-]{0,199}")
+_ISO_8601 = re.compile(
+    r"(?P<year>[0-9]{4})(?P<dash>-?)"
+    r"(?:(?P<month>[0-9]{2})(?P=dash)(?P<day>[0-9]{2})"
+    r"|W(?P<week>[0-9]{2})(?P=dash)(?P<weekday>[1-7])"
+    r"|(?P<day_of_year>[0-9]{3}))"
+    r"(?:[Tt ](?P<hour>[01][0-9]|2[0-4])"
+    r"(?::?(?P<minute>[0-5][0-9])(?::?(?P<second>[0-5][0-9]|60))?)?"
+    r"(?:[.,](?P<fraction>[0-9]+))?"
+    r"(?P<offset>[Zz]|(?P<sign>[+-])(?P<offset_hour>[01][0-9]|2[0-3])(?::?(?P<offset_minute>[0-5][0-9]))?)?)?"
+)
+#: No instant needs more; what is longer is neither tried nor remembered.
+_LONGEST_INSTANT = 64
+
+
+class Bounds(NamedTuple):
+    """Where a partition begins and ends, in seconds since the epoch; the end is excluded."""
+
+    start: float
+    end: float
+
+
+def is_finer(a: Grain, b: Grain) -> bool:
+    """Tell whether partitions of grain `a` lie inside those of grain `b`: hourly, daily, weekly, monthly."""
+    return comparable(a, b) and _CALENDAR.index(a) < _CALENDAR.index(b)
+
+
+def comparable(a: Grain, b: Grain) -> bool:
+    """Tell whether both grains are of the calendar, so that their partitions have places in time."""
+    return a in _CALENDAR and b in _CALENDAR
+
+
+def read_partition(partitioning: Partitioning, value: JsonValue) -> str:
+    """Return the one spelling of the partition that a value out of an event means.
+
+    A date is that day. An instant with an offset is put into the zone of the partitioning; one
+    without is local there (hourly: UTC). A whole number is taken as its text where keys are free or listed.
+
+    Raises:
+        PartitionError: the value is no partition; says what was expected and found.
+    """
+    grain = partitioning.grain
+    if grain is Grain.NONE:
+        if value is None or value == "":
+            return ""
+        raise PartitionError(f"expected no partition, found {shown(value)}")
+    if grain in _CALENDAR:
+        if isinstance(value, str) and len(value) <= _LONGEST_INSTANT:
+            return _read_calendar(partitioning, value)
+        raise _unreadable(grain, value)
+    return _read_key(partitioning, value)
+
+
+def bounds(partitioning: Partitioning, key: str) -> Bounds | None:
+    """Return where a partition begins and ends; None for grains that are not of the calendar.
+
+    Raises:
+        PartitionError: the key is not the one spelling of a partition of this grain.
+    """
+    if partitioning.grain not in _CALENDAR:
+        return None
+    return _bounds(partitioning, _number(partitioning, key))
+
+
+def containing(fine: Partitioning, key: str, coarse: Partitioning) -> str:
+    """Return the coarse partition that contains the start of a fine one (a week in months: its Thursday's).
+
+    Equal grains of different zones go by the start too.
+
+    Raises:
+        PartitionError: `key` is no partition, or the grains are not of the calendar or the wrong way round.
+    """
+    _check_order(fine, coarse)
+    return _containing(fine, key, coarse)
+
+
+def inside(coarse: Partitioning, key: str, fine: Partitioning) -> tuple[str, ...]:
+    """Return the fine partitions of which `containing` is `key`, in order.
+
+    Raises:
+        PartitionError: `key` is no partition, or the grains are not of the calendar or the wrong way round.
+    """
+    _check_order(fine, coarse)
+    return _inside(coarse, key, fine)
+
+
+def shifted(partitioning: Partitioning, key: str, by: int) -> str:
+    """Return the partition so many places later, or earlier where `by` is negative.
+
+    Dates that the zone skipped are not counted.
+
+    Raises:
+        PartitionError: `key` is no partition, the grain is not of the calendar, or the calendar ends before.
+    """
+    number = _number(partitioning, key)
+    if partitioning.grain is not Grain.DAILY:
+        return _key(partitioning, number + by)
+    _bounds(partitioning, number + by)  # A walk that leads out of the calendar is not begun.
+    step = 1 if by > 0 else -1
+    for _ in range(abs(by)):
+        number += step
+        while _is_skipped(partitioning, number):
+            number += step
+    return _key(partitioning, number)
+
+
+def between(partitioning: Partitioning, first: str, last: str) -> Iterator[str]:
+    """Return the partitions from `first` to `last`, both included; none where `last` is earlier.
+
+    Raises:
+        PartitionError: one of them is no partition, or the grain is not of the calendar.
+    """
+    numbers = range(_number(partitioning, first), _number(partitioning, last) + 1)
+    return (_spelled(partitioning.grain, n) for n in numbers if not _is_skipped(partitioning, n))
+
+
+def partition_at(partitioning: Partitioning, instant: float) -> str:
+    """Return the partition that contains an instant; "" for grain `none`.
+
+    Raises:
+        PartitionError: the grain is one of keys, or the instant lies outside of the calendar.
+    """
+    if partitioning.grain is Grain.NONE:
+        return ""
+    _check_calendar(partitioning)
+    return _key(partitioning, _number_at(partitioning, instant))
+
+
+def iso(instant: float, timezone: str) -> str:
+    """Return an instant as ISO 8601 with the offset of a zone; microseconds only where there are some.
+
+    Raises:
+        PartitionError: the instant lies outside of the calendar.
+    """
+    zone = ZoneInfo(timezone)
+    try:
+        return _local(instant, zone).isoformat()
+    except (ValueError, OverflowError):
+        raise _outside(f"the instant {instant}") from None
+
+
+# Reading
+
+
+def _read_key(partitioning: Partitioning, value: JsonValue) -> str:
+    text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    if partitioning.grain is Grain.KEYS:
+        if isinstance(text, str) and text in partitioning.keys:
+            return text
+        raise PartitionError(f"expected one of {', '.join(partitioning.keys)}, found {shown(value)}")
+    if isinstance(text, str) and _FREE_KEY.fullmatch(text) and ".." not in text:
+        return text
+    raise PartitionError(
+        "expected a key of 1 to 200 of A-Za-z0-9._:/=+- that starts with a letter or digit "
+        f"and holds no .., found {shown(value)}"
+    )
+
+
+@lru_cache(maxsize=8192)
+def _read_calendar(partitioning: Partitioning, text: str) -> str:
+    grain = partitioning.grain
+    if _SPELLINGS[grain].fullmatch(text):
+        return _key(partitioning, _number(partitioning, text))
+    found = _ISO_8601.fullmatch(text)
+    if found is None:
+        raise _unreadable(grain, text)
+    try:
+        return _key(partitioning, _read_number(partitioning, found))
+    except (ValueError, OverflowError):
+        raise _unreadable(grain, text) from None
+
+
+def _read_number(partitioning: Partitioning, found: re.Match[str]) -> int:
+    """Return the number of the partition that a date or instant belongs to."""
+    grain, timezone = partitioning.grain, partitioning.timezone
+    day = _written_day(found)
+    if found["hour"] is None:
+        if grain is Grain.HOURLY:
+            raise PartitionError(f'expected {_EXAMPLES[grain]}, found a date without an hour: "{found[0]}"')
+        _check_not_skipped(day.toordinal(), timezone)
+        return _number_of_day(grain, day.toordinal())
+    written = datetime.combine(day, time(), tzinfo=UTC) + _written_time(found)
+    if grain is Grain.HOURLY:
+        return (written - _written_offset(found) - _EPOCH) // _HOUR
+    zone = ZoneInfo(timezone)
+    if found["offset"]:
+        local = (written - _written_offset(found)).astimezone(zone)
+    else:
+        local = written.replace(tzinfo=zone)
+        if local.utcoffset() != (local.astimezone(UTC).astimezone(zone)).utcoffset():
+            raise PartitionError(f'expected a time that the clock of {timezone} shows, found "{found[0]}"')
+    return _number_of_day(grain, local.toordinal())
+
+
+def _written_day(found: re.Match[str]) -> date:
+    year = int(found["year"])
+    if found["month"]:
+        return date(year, int(found["month"]), int(found["day"]))
+    if found["week"]:
+        return date.fromisocalendar(year, int(found["week"]), int(found["weekday"]))
+    day = date(year, 1, 1) + timedelta(days=int(found["day_of_year"]) - 1)
+    if day.year != year:
+        raise ValueError("the year has no such day")
+    return day
+
+
+def _written_time(found: re.Match[str]) -> timedelta:
+    """Return the time of day; a leap second is in the minute that it ends, 24:00 is the day's end."""
+    hour, minute, second = int(found["hour"]), int(found["minute"] or 0), min(int(found["second"] or 0), 59)
+    unit = timedelta(hours=1)
+    if found["second"]:
+        unit = timedelta(seconds=1)
+    elif found["minute"]:
+        unit = timedelta(minutes=1)
+    # In whole numbers and cut off, or the last moment of a day would be rounded into the next one.
+    billionths = int((found["fraction"] or "")[:9].ljust(9, "0"))
+    part = unit * billionths // 1_000_000_000
+    written = timedelta(hours=hour, minutes=minute, seconds=second) + part
+    if written > timedelta(days=1):
+        raise ValueError("no day is that long")
+    return written
+
+
+def _written_offset(found: re.Match[str]) -> timedelta:
+    if not found["sign"]:
+        return timedelta()
+    offset = timedelta(hours=int(found["offset_hour"]), minutes=int(found["offset_minute"] or 0))
+    return -offset if found["sign"] == "-" else offset
+
+
+# Numbers on the line of a grain
+
+
+@lru_cache(maxsize=8192)
+def _number(partitioning: Partitioning, key: str) -> int:
+    """Return the number of a partition that exists."""
+    _check_calendar(partitioning)
+    grain = partitioning.grain
+    found = _SPELLINGS[grain].fullmatch(key)
+    if found is None:
+        raise PartitionError(f"expected {_EXAMPLES[grain]}, spelled as that, found {shown(key)}")
+    try:
+        number = _number_of_spelling(grain, found)
+    except ValueError:
+        raise PartitionError(f"expected {_EXAMPLES[grain]}, found {shown(key)}") from None
+    _bounds(partitioning, number)
+    if grain is Grain.DAILY:
+        _check_not_skipped(number, partitioning.timezone)
+    return number
+
+
+def _number_of_spelling(grain: Grain, found: re.Match[str]) -> int:
+    if grain is Grain.HOURLY:
+        return (date.fromisoformat(found[1]).toordinal() - _EPOCH_DAY) * 24 + int(found[2])
+    if grain is Grain.DAILY:
+        day = date.fromisoformat(found[1])
+    elif grain is Grain.WEEKLY:
+        day = date.fromisocalendar(int(found[1]), int(found[2]), 1)
+    else:
+        day = date.fromisoformat(f"{found[1]}-01")
+    return _number_of_day(grain, day.toordinal())
+
+
+def _number_of_day(grain: Grain, day: int) -> int:
+    """Return the number of the day, week or month that holds a day (its ordinal)."""
+    if grain is Grain.WEEKLY:
+        return (day - 1) // 7
+    if grain is Grain.MONTHLY:
+        first = date.fromordinal(day)
+        return first.year * 12 + first.month - 1
+    return day
+
+
+def _first_day(grain: Grain, number: int) -> int:
+    if grain is Grain.WEEKLY:
+        return number * 7 + 1
+    if grain is Grain.MONTHLY:
+        return date(number // 12, number % 12 + 1, 1).toordinal()
+    return number
+
+
+def _number_at(partitioning: Partitioning, instant: float) -> int:
+    grain, timezone = partitioning.grain, partitioning.timezone
+    try:
+        if grain is Grain.HOURLY:
+            return floor(instant / _HOUR_S)
+        day = _local(instant, ZoneInfo(timezone)).toordinal()
+        while instant < _day_start(day, timezone):
+            day -= 1  # The date has come, but the clock will go back over this midnight.
+    except (ValueError, OverflowError):
+        raise _outside(f"the instant {instant}") from None
+    return _number_of_day(grain, day)
+
+
+def _key(partitioning: Partitioning, number: int) -> str:
+    _bounds(partitioning, number)
+    return _spelled(partitioning.grain, number)
+
+
+def _spelled(grain: Grain, number: int) -> str:
+    if grain is Grain.HOURLY:
+        days, hour = divmod(number, 24)
+        return f"{date.fromordinal(_EPOCH_DAY + days)}T{hour:02d}Z"
+    first = date.fromordinal(_first_day(grain, number))
+    if grain is Grain.WEEKLY:
+        year, week, _ = first.isocalendar()
+        return f"{year:04d}-W{week:02d}"
+    return first.isoformat()[:7] if grain is Grain.MONTHLY else first.isoformat()
+
+
+# Where partitions lie in time
+
+
+@lru_cache(maxsize=8192)
+def _bounds(partitioning: Partitioning, number: int) -> Bounds:
+    """Return the bounds; start and end of a date that the zone skipped are the same."""
+    limits = Bounds(_start(partitioning, number), _start(partitioning, number + 1))
+    if limits.start < _EARLIEST or limits.end > _LATEST:
+        raise _outside("the partition")
+    return limits
+
+
+def _start(partitioning: Partitioning, number: int) -> float:
+    try:
+        if partitioning.grain is Grain.HOURLY:
+            return float(number * _HOUR_S)
+        return _day_start(_first_day(partitioning.grain, number), partitioning.timezone)
+    except (ValueError, OverflowError):
+        raise _outside("the partition") from None
+
+
+@lru_cache(maxsize=16_384)
+def _day_start(day: int, timezone: str) -> float:
+    """Return the instant from which on the clock of a zone shows this date or later ones."""
+    zone = ZoneInfo(timezone)
+    midnight = datetime.combine(date.fromordinal(day), time(), tzinfo=zone)
+    first = (midnight - _EPOCH).total_seconds()
+    second = (midnight.replace(fold=1) - _EPOCH).total_seconds()
+    if first == second:
+        return first
+    if first < second:  # This midnight is on the clock twice; is it the day before in between?
+        return second if _local(second - 1, zone).toordinal() < day else first
+    # This midnight is not on the clock: the day begins where the clock leaps over it.
+    around = range(int(second), int(first))
+    leap = bisect_left(around, day, key=lambda instant: _local(instant, zone).toordinal())
+    return float(around.start + leap)
+
+
+def _local(instant: float, zone: ZoneInfo) -> datetime:
+    return (_EPOCH + timedelta(seconds=instant)).astimezone(zone)
+
+
+def _is_skipped(partitioning: Partitioning, number: int) -> bool:
+    if partitioning.grain is not Grain.DAILY:
+        return False
+    start, end = _bounds(partitioning, number)
+    return start == end
+
+
+@lru_cache(maxsize=8192)
+def _containing(fine: Partitioning, key: str, coarse: Partitioning) -> str:
+    return partition_at(coarse, _belongs_by(fine, _number(fine, key), coarse))
+
+
+@lru_cache(maxsize=256)
+def _inside(coarse: Partitioning, key: str, fine: Partitioning) -> tuple[str, ...]:
+    start, end = _bounds(coarse, _number(coarse, key))
+    number = _number_at(fine, start)
+    found = []
+    while (instant := _belongs_by(fine, number, coarse)) < end:
+        if instant >= start and not _is_skipped(fine, number):
+            found.append(_key(fine, number))
+        number += 1
+    return tuple(found)
+
+
+def _belongs_by(fine: Partitioning, number: int, coarse: Partitioning) -> float:
+    """Return the instant whose place says to which coarse partition a fine one belongs."""
+    if fine.grain is Grain.WEEKLY and coarse.grain is Grain.MONTHLY:
+        thursday = _first_day(Grain.WEEKLY, number) + 3
+        return _start(Partitioning(Grain.DAILY, fine.timezone), thursday)
+    return _start(fine, number)
+
+
+# What is wrong
+
+
+def _check_calendar(partitioning: Partitioning) -> None:
+    if partitioning.grain not in _CALENDAR:
+        raise PartitionError(
+            f"expected an hourly, daily, weekly or monthly partition, found one of grain {partitioning.grain}"
+        )
+
+
+def _check_order(fine: Partitioning, coarse: Partitioning) -> None:
+    _check_calendar(fine)
+    _check_calendar(coarse)
+    if is_finer(coarse.grain, fine.grain):
+        raise PartitionError(f"expected a grain that lies inside {coarse.grain}, found {fine.grain}")
+
+
+def _check_not_skipped(day: int, timezone: str) -> None:
+    if _is_skipped(Partitioning(Grain.DAILY, timezone), day):
+        raise PartitionError(
+            f"expected a date of {timezone}, found {date.fromordinal(day)}, which it skipped"
+        )
+
+
+def _unreadable(grain: Grain, value: JsonValue) -> PartitionError:
+    return PartitionError(f"expected {_EXAMPLES[grain]} or an ISO 8601 instant, found {shown(value)}")
+
+
+def _outside(what: str) -> PartitionError:
+    return PartitionError(f"expected a time between the years 1 and 9999, found {what} outside of them")

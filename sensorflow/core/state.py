@@ -1,0 +1,288 @@
+"""The rows that decisions read and write, and the protocol by which they do.
+
+A `State` is one consistent view. A store hands one out for the length of a transaction; what is
+put is seen by what is read after it, and nothing is kept unless the store commits.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from sensorflow.core.messages import EventState
+from sensorflow.core.states import AttemptState, RunState, TaskState
+from sensorflow.core.vocabulary import Event
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventRow:
+    """An event as it was stored."""
+
+    seq: int
+    event: Event
+    #: The identity's id; differs from `event.id` where the content identifies it.
+    id: str
+    received_at: float
+    #: (pipeline, sensor) that saw it; None for what was posted.
+    sensor: tuple[str, str] | None
+    state: EventState
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArrivalRow:
+    """What an event made of a dataset's partition."""
+
+    seq: int
+    dataset: str
+    partition: str
+    #: Empty where the whole arrives at once.
+    part: str
+    version: int
+    #: True where the partition was all there after it.
+    ready: bool
+    #: The sensor whose rule read it.
+    sensor: tuple[str, str] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartitionRow:
+    """What is there of a dataset's partition."""
+
+    dataset: str
+    partition: str
+    #: Seconds since the epoch; None where the grain has no bounds.
+    start: float | None
+    #: 0 while not all is there, 1 when complete, +1 with every arrival after that.
+    version: int
+    #: Events so far.
+    arrivals: int
+    first_at: float
+    last_at: float
+    ready_at: float | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Tell whether all of it is there."""
+        return self.version > 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartRow:
+    """The newest arrival of one part of a partition; part "" is the whole."""
+
+    dataset: str
+    partition: str
+    part: str
+    version: int
+    #: The event that made it.
+    seq: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRow:
+    """One pipeline for one partition."""
+
+    id: str
+    pipeline: str
+    partition: str
+    partition_start: float | None
+    generation: int
+    state: RunState
+    #: A task is running or retrying: it counts against `max_active_runs`.
+    active: bool
+    stale: bool
+    #: What made it: `event`, `backfill`, ...
+    trigger: str
+    created_at: float
+    started_at: float | None = None
+    ended_at: float | None = None
+
+    @property
+    def open(self) -> bool:
+        """Tell whether a task of it may still start by itself."""
+        return self.state not in (RunState.SUCCEEDED, RunState.CANCELLED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskRow:
+    """A task of a run that has left `waiting` at least once."""
+
+    run_id: str
+    task: str
+    pipeline: str
+    state: TaskState
+    generation: int
+    #: Attempts so far, over all retries and generations.
+    attempts: int = 0
+    #: Failed attempts since the budget of retries was last given.
+    failures: int = 0
+    #: Attempts of this firing that a crash of the service ended.
+    crashes: int = 0
+    priority: int = 0
+    #: When it became queued, and the order among those of one moment.
+    queued_at: float | None = None
+    next_attempt_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptRow:
+    """One try of a task."""
+
+    run_id: str
+    task: str
+    number: int
+    pipeline: str
+    generation: int
+    state: AttemptState
+    started_at: float
+    ended_at: float | None = None
+    exit_code: int | None = None
+    error: str | None = None
+    pid: int | None = None
+    pid_started: str | None = None
+    #: What it consumed: dataset -> partition -> version.
+    consumed: Mapping[str, Mapping[str, int]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FiringRow:
+    """A task was told to run, once for each generation of its run."""
+
+    run_id: str
+    generation: int
+    task: str
+    fired_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimerRow:
+    """Something to look at again at a time. A later row of the same key replaces it."""
+
+    key: str
+    due_at: float
+    #: What is looked at: a run, or where a longer walk goes on.
+    kind: str
+    run_id: str = ""
+    task: str = ""
+    pipeline: str = ""
+    #: Runs up to this id have been looked at.
+    after: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContentRow:
+    """Content without an id that was seen; counts as the same event until `expires_at`."""
+
+    source: str
+    key: str
+    digest: str
+    seq: int
+    expires_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SensorRow:
+    """What a sensor has brought so far."""
+
+    pipeline: str
+    name: str
+    accepted: int = 0
+    duplicates: int = 0
+    rejected: int = 0
+    unmatched: int = 0
+    last_event_at: float | None = None
+    last_seq: int | None = None
+
+
+class State(Protocol):
+    """One consistent view of all rows."""
+
+    def identity(self, source: str, event_id: str) -> int | None:
+        """Return the `seq` of the event of this identity."""
+
+    def content(self, source: str, key: str) -> ContentRow | None: ...
+    def put_content(self, row: ContentRow) -> None: ...
+
+    def next_seq(self) -> int:
+        """Return the number of the next event; each call returns the next one."""
+
+    def add_event(self, row: EventRow) -> None: ...
+    def event(self, seq: int) -> EventRow | None: ...
+    def add_arrival(self, row: ArrivalRow) -> None: ...
+
+    def partition(self, dataset: str, partition: str) -> PartitionRow | None: ...
+    def put_partition(self, row: PartitionRow) -> None: ...
+
+    def partitions(self, dataset: str, keys: Iterable[str]) -> Mapping[str, PartitionRow]:
+        """Return those of `keys` that have had an arrival."""
+
+    def newest_ready(self, dataset: str, not_after: float | None) -> PartitionRow | None:
+        """Return the ready partition with the latest start, not after `not_after` where given.
+
+        Of partitions without bounds it is the one that became ready last.
+        """
+
+    def newest_arrival(self, dataset: str) -> PartitionRow | None:
+        """Return the partition that something arrived for last."""
+
+    def parts(self, dataset: str, partition: str) -> Mapping[str, PartRow]: ...
+    def put_part(self, row: PartRow) -> None: ...
+
+    def run(self, run_id: str) -> RunRow | None: ...
+    def run_of(self, pipeline: str, partition: str) -> RunRow | None:
+        """Return the run of a partition; of the empty one, which may have many, the newest."""
+
+    def put_run(self, row: RunRow) -> None: ...
+
+    def open_runs(
+        self, pipeline: str, *, since: float | None, before: float | None, after: str, limit: int
+    ) -> list[RunRow]:
+        """Return open runs with `since <= partition_start < before`, by id, ids above `after`."""
+
+    def active_runs(self, pipeline: str) -> list[RunRow]: ...
+
+    def tasks(self, run_id: str) -> Mapping[str, TaskRow]:
+        """Return the rows of a run's tasks; one without a row is waiting."""
+
+    def task(self, run_id: str, task: str) -> TaskRow | None: ...
+    def put_task(self, row: TaskRow) -> None: ...
+
+    def queued_pipelines(self) -> list[str]:
+        """Return the pipelines that have a queued task."""
+
+    def next_queued(self, pipeline: str, run_id: str | None) -> TaskRow | None:
+        """Return the queued task that is first in line, of the pipeline or of one of its runs.
+
+        The line is by priority, highest first, then by `queued_at`, then by run and task.
+        """
+
+    def running(self) -> list[AttemptRow]:
+        """Return all attempts that are running."""
+
+    def running_count(self, pipeline: str | None) -> int:
+        """Count the running attempts, of all pipelines or of one."""
+
+    def attempt(self, run_id: str, task: str, number: int) -> AttemptRow | None: ...
+    def attempts(self, run_id: str) -> list[AttemptRow]:
+        """Return the attempts of a run, by task and number."""
+
+    def put_attempt(self, row: AttemptRow) -> None: ...
+
+    def add_firing(self, row: FiringRow) -> None:
+        """Record a firing.
+
+        Raises:
+            DoubleFiringError: this generation's firing of the task is recorded already.
+        """
+
+    def put_timer(self, row: TimerRow) -> None: ...
+    def drop_timer(self, key: str) -> None: ...
+    def due_timers(self, now: float, limit: int) -> list[TimerRow]: ...
+    def next_timer_at(self) -> float | None: ...
+
+    def sensor(self, pipeline: str, name: str) -> SensorRow | None: ...
+    def put_sensor(self, row: SensorRow) -> None: ...
+
+
+class DoubleFiringError(Exception):
+    """A task was about to fire twice in one generation: a fault of sensorflow."""
