@@ -1,0 +1,223 @@
+"""What the service asks of the world around it. Implementations live in folders of these names."""
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
+
+from pydantic import BaseModel
+
+from sensorflow.core.commands import StartAttempt
+from sensorflow.core.errors import SensorflowError
+from sensorflow.core.messages import AttemptEnded, AttemptStarted, EventState, LostAttempt
+from sensorflow.core.state import ArrivalRow, EventRow, PartitionRow, RunRow, SensorRow, State
+from sensorflow.core.states import RunState, TaskState
+from sensorflow.core.vocabulary import Event
+
+#: Run id, task, attempt number.
+AttemptKey: TypeAlias = tuple[str, str, int]
+
+
+class Clock(Protocol):
+    """Reads time. Wall time decides, monotonic time measures."""
+
+    def now(self) -> float:
+        """Return seconds since the epoch."""
+
+    def monotonic(self) -> float:
+        """Return seconds that never jump."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Events that a sensor saw together; they are stored in one commit."""
+
+    events: Sequence[Event]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SensorContext:
+    """What a sensor knows of the place it runs in."""
+
+    pipeline: str
+    name: str
+    #: Relative paths of options are relative to this folder.
+    home: Path
+    #: Differs between homes, stays the same over restarts.
+    instance: str
+    #: Tells the service, and so its users, how the sensor is: `None` is well, a text is what is wrong.
+    report: Callable[[str | None], None]
+
+
+class Sensor(Protocol):
+    """Observes events outside.
+
+    `events` yields an `Event` or a `Batch`. The iterator is resumed only after what it yielded
+    is committed, so what stands behind a `yield` may acknowledge. It runs until it is cancelled;
+    an exception is shown as the sensor's state and the sensor is started again after a while.
+    """
+
+    #: The pydantic model of the options that stand in the sensor's section.
+    Options: type[BaseModel]
+
+    def __init__(self, options: Any, context: SensorContext) -> None: ...
+
+    def events(self) -> AsyncIterator[Event | Batch]:
+        """Yield what is observed."""
+
+
+class Executor(Protocol):
+    """Runs attempts somewhere and says how they ended."""
+
+    def start(self, order: StartAttempt) -> None:
+        """Start an attempt; returns at once. `report` is told of its start and of its end."""
+
+    def stop(self, key: AttemptKey, reason: str) -> None:
+        """Stop an attempt: SIGTERM, and after the grace time SIGKILL. Unknown attempts are ignored."""
+
+    async def rescue(self, lost: Sequence[LostAttempt]) -> None:
+        """Make sure that nothing of these attempts of a dead service still runs."""
+
+    async def close(self) -> None:
+        """Stop all attempts, each reported as interrupted, and return when none is left."""
+
+
+Report: TypeAlias = Callable[[AttemptStarted | AttemptEnded], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptPlace:
+    """Where one attempt works."""
+
+    home: Path
+    log: Path
+    context_file: Path
+    #: The whole environment of the attempt.
+    env: Mapping[str, str]
+    #: To be called once with the process id of what runs the attempt.
+    started: Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How what an attempt ran came to its end: 0 succeeded, 99 skipped, all else failed."""
+
+    exit_code: int
+    #: Why it failed, in words; None takes the words from the exit code.
+    error: str | None = None
+
+
+class TaskKind(Protocol):
+    """Knows how one kind of action is run."""
+
+    async def run(self, order: StartAttempt, place: AttemptPlace) -> Outcome:
+        """Run the attempt to its end.
+
+        Cancelling this stops the attempt and all it started (SIGTERM to the process group, after the
+        grace time SIGKILL), and returns only when nothing of it is left.
+        """
+
+    async def close(self) -> None:
+        """Release what is kept between attempts."""
+
+
+class StoreError(SensorflowError):
+    """The store could not read or keep something; what was not committed is not kept."""
+
+
+class Listing(Protocol):
+    """Reads the committed rows for people: lists in pages, and counts."""
+
+    def runs(
+        self,
+        *,
+        pipeline: str | None,
+        partition: str | None,
+        state: RunState | None,
+        before: str | None,
+        limit: int,
+    ) -> list[RunRow]:
+        """Return runs, the newest id first, ids below `before` where given."""
+
+    def last_run(self, pipeline: str) -> RunRow | None:
+        """Return the pipeline's newest run."""
+
+    def run_counts(self, pipeline: str) -> dict[RunState, int]:
+        """Count the pipeline's runs by state; states without a run are absent."""
+
+    def task_counts(self, pipeline: str) -> dict[TaskState, int]:
+        """Count the pipeline's tasks that have a row by state; states without one are absent."""
+
+    def queued_count(self) -> int:
+        """Count the queued tasks of all pipelines."""
+
+    def running_count(self) -> int:
+        """Count the running attempts of all pipelines."""
+
+    def events(
+        self, *, after: int, dataset: str | None, state: EventState | None, limit: int
+    ) -> list[EventRow]:
+        """Return events by `seq`, those above `after`; `dataset`: those that brought it an arrival."""
+
+    def arrivals(self, seq: int) -> list[ArrivalRow]:
+        """Return what an event made, by dataset, partition and part."""
+
+    def arrivals_of(self, dataset: str, partition: str, *, limit: int) -> list[ArrivalRow]:
+        """Return what arrived for a partition, newest first."""
+
+    def partitions(self, dataset: str, *, after: str | None, limit: int) -> list[PartitionRow]:
+        """Return partitions by key, the highest first, keys below `after` where given.
+
+        Of calendar grains, whose keys sort as their starts do, that is the newest first.
+        """
+
+    def partition_counts(self, dataset: str) -> tuple[int, int]:
+        """Count the partitions that are ready, and those of which only a part is there."""
+
+    def newest(self, dataset: str) -> PartitionRow | None:
+        """Return the newest ready partition, as `State.newest_ready` without a bound."""
+
+    def sensors(self) -> list[SensorRow]:
+        """Return all sensors that have brought an event, by pipeline and name."""
+
+
+class Store(Protocol):
+    """Keeps rows. One writer; a transaction is one group of decisions."""
+
+    def begin(self) -> State:
+        """Open the transaction of a group. Nothing else may touch it before its end.
+
+        Raises:
+            StoreError: the store cannot be written now.
+            RuntimeError: a transaction is open: a fault of the caller.
+        """
+
+    async def commit(self, *, busy: bool = False) -> None:
+        """Make the open transaction durable; after this line a crash loses nothing of it.
+
+        A commit that is cancelled is carried through first; whether it is stored is not told then.
+
+        Args:
+            busy: More is waiting, so the wait for the disk is better spent elsewhere.
+
+        Raises:
+            StoreError: it is not stored; the transaction is undone and the store can be used on.
+        """
+
+    def rollback(self) -> None:
+        """Undo the open transaction; without one nothing happens."""
+
+    @property
+    def reader(self) -> State:
+        """The committed state, for reading only."""
+
+    @property
+    def listing(self) -> Listing:
+        """The committed rows as people want to see them."""
+
+    @property
+    def instance(self) -> str:
+        """What tells this store from all others, for as long as it lives."""
+
+    def close(self) -> None:
+        """Release what is held; an open transaction is undone."""

@@ -1,0 +1,1 @@
+"""Where rows are kept: in memory, or in an SQLite file."""

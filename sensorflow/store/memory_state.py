@@ -1,0 +1,333 @@
+"""Rows in dictionaries as a `State`."""
+
+import sys
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from functools import partial
+from typing import Any, Generic, TypeAlias, TypeVar
+
+from sensorflow.core.state import (
+    ArrivalRow,
+    AttemptRow,
+    ContentRow,
+    DoubleFiringError,
+    EventRow,
+    FiringRow,
+    PartitionRow,
+    PartRow,
+    RunRow,
+    SensorRow,
+    TaskRow,
+    TimerRow,
+)
+from sensorflow.core.states import AttemptState, TaskState
+from sensorflow.ports import StoreError
+
+Row = TypeVar("Row")
+Key: TypeAlias = tuple[Any, ...]
+
+_BELOW_ALL = -sys.float_info.max
+_ABOVE_ALL = float("inf")
+
+
+class Table(Generic[Row]):
+    """Rows by key, and sorted lines of keys that are kept beside them."""
+
+    def __init__(self) -> None:
+        self.rows: dict[Key, Row] = {}
+        self._places: list[Callable[[Row], tuple[Hashable, Key] | None]] = []
+        self._lines: list[dict[Hashable, list[Key]]] = []
+
+    def line(self, place: Callable[[Row], tuple[Hashable, Key] | None]) -> dict[Hashable, list[Key]]:
+        """Keep sorted lines: `place` says in which one a row stands and as what, or None for none."""
+        lines: dict[Hashable, list[Key]] = {}
+        self._places.append(place)
+        self._lines.append(lines)
+        return lines
+
+    def replace(self, key: Key, row: Row | None) -> None:
+        """Put a row at its key, or take away what is there."""
+        old = self.rows.get(key)
+        for place, lines in zip(self._places, self._lines, strict=True):
+            before = place(old) if old is not None else None
+            after = place(row) if row is not None else None
+            if before != after:
+                if before is not None:
+                    _leave(lines, *before)
+                if after is not None:
+                    insort(lines.setdefault(after[0], []), after[1])
+        if row is None:
+            self.rows.pop(key, None)
+        else:
+            self.rows[key] = row
+
+
+def _leave(lines: dict[Hashable, list[Key]], name: Hashable, place: Key) -> None:
+    line = lines[name]
+    del line[bisect_left(line, place)]
+    if not line:
+        del lines[name]
+
+
+def _ready_place(row: PartitionRow) -> tuple[Hashable, Key] | None:
+    if not row.ready or row.start is None:
+        return None
+    return row.dataset, (row.start, row.partition)
+
+
+def _ready_without_bounds_place(row: PartitionRow) -> tuple[Hashable, Key] | None:
+    if not row.ready or row.start is not None:
+        return None
+    return row.dataset, (_BELOW_ALL if row.ready_at is None else row.ready_at, row.partition)
+
+
+def _open_place(row: RunRow) -> tuple[Hashable, Key] | None:
+    return (row.pipeline, (row.id,)) if row.open else None
+
+
+def _open_by_start_place(row: RunRow) -> tuple[Hashable, Key] | None:
+    if not row.open or row.partition_start is None:
+        return None
+    return row.pipeline, (row.partition_start, row.id)
+
+
+def _queue_place(row: TaskRow) -> tuple[Hashable, Key] | None:
+    if row.state is not TaskState.QUEUED:
+        return None
+    queued_at = _BELOW_ALL if row.queued_at is None else row.queued_at
+    return row.pipeline, (-row.priority, queued_at, row.run_id, row.task)
+
+
+def _running_place(row: AttemptRow) -> tuple[Hashable, Key] | None:
+    if row.state is not AttemptState.RUNNING:
+        return None
+    return row.pipeline, (row.run_id, row.task, row.number)
+
+
+class MemoryState:
+    """All rows in dictionaries; what is put can be taken back until it is committed."""
+
+    def __init__(self) -> None:
+        self.is_open = False
+        self._undo: list[Callable[[], None]] = []
+        self._seq = 0
+        self._seq_at_open = 0
+        self.identities: Table[int] = Table()
+        self.events: Table[EventRow] = Table()
+        self.arrivals: Table[ArrivalRow] = Table()
+        self.arrivals_of_event = self.arrivals.line(
+            lambda row: (row.seq, (row.dataset, row.partition, row.part))
+        )
+        self.arrivals_of_partition = self.arrivals.line(
+            lambda row: ((row.dataset, row.partition), (-row.seq, row.part))
+        )
+        self.all_partitions: Table[PartitionRow] = Table()
+        self.partitions_of_dataset = self.all_partitions.line(lambda row: (row.dataset, (row.partition,)))
+        self._ready = self.all_partitions.line(_ready_place)
+        self._ready_without_bounds = self.all_partitions.line(_ready_without_bounds_place)
+        self._arrived = self.all_partitions.line(lambda row: (row.dataset, (row.last_at, row.partition)))
+        self._parts: Table[PartRow] = Table()
+        self._parts_of = self._parts.line(lambda row: ((row.dataset, row.partition), (row.part,)))
+        self.runs: Table[RunRow] = Table()
+        self._runs_of = self.runs.line(lambda row: ((row.pipeline, row.partition), (row.id,)))
+        self._open = self.runs.line(_open_place)
+        self._open_by_start = self.runs.line(_open_by_start_place)
+        self._active = self.runs.line(lambda row: (row.pipeline, (row.id,)) if row.active else None)
+        self.all_tasks: Table[TaskRow] = Table()
+        self._tasks_of = self.all_tasks.line(lambda row: (row.run_id, (row.task,)))
+        self.queue = self.all_tasks.line(_queue_place)
+        self._attempts: Table[AttemptRow] = Table()
+        self._attempts_of = self._attempts.line(lambda row: (row.run_id, (row.task, row.number)))
+        self._running = self._attempts.line(_running_place)
+        self._firings: Table[FiringRow] = Table()
+        self._timers: Table[TimerRow] = Table()
+        self._due = self._timers.line(lambda row: ("all", (row.due_at, row.key)))
+        self._contents: Table[ContentRow] = Table()
+        self.sensors: Table[SensorRow] = Table()
+
+    # --- the transaction, as the store sees it ---
+
+    def opened(self) -> None:
+        """A transaction was begun."""
+        self.is_open = True
+        self._seq_at_open = self._seq
+
+    def committed(self) -> None:
+        """What was put stays."""
+        self.is_open = False
+        self._undo.clear()
+
+    def undone(self) -> None:
+        """Take back what was put."""
+        self.is_open = False
+        self._seq = self._seq_at_open
+        while self._undo:
+            self._undo.pop()()
+
+    def _put(self, table: Table[Row], row: Row | None, *key: Any) -> None:
+        if not self.is_open:
+            raise RuntimeError("a row can be put only inside a transaction")
+        self._undo.append(partial(table.replace, key, table.rows.get(key)))
+        table.replace(key, row)
+
+    # --- events ---
+
+    def identity(self, source: str, event_id: str) -> int | None:
+        return self.identities.rows.get((source, event_id))
+
+    def content(self, source: str, key: str) -> ContentRow | None:
+        return self._contents.rows.get((source, key))
+
+    def put_content(self, row: ContentRow) -> None:
+        self._put(self._contents, row, row.source, row.key)
+
+    def next_seq(self) -> int:
+        if not self.is_open:
+            raise RuntimeError("a number can be taken only inside a transaction")
+        self._seq += 1
+        return self._seq
+
+    def add_event(self, row: EventRow) -> None:
+        if (row.seq,) in self.events.rows:
+            raise StoreError(f"event {row.seq} is there already")
+        if (row.event.source, row.id) in self.identities.rows:
+            raise StoreError(f"identity {row.event.source} {row.id} is there already")
+        self._put(self.events, row, row.seq)
+        self._put(self.identities, row.seq, row.event.source, row.id)
+
+    def event(self, seq: int) -> EventRow | None:
+        return self.events.rows.get((seq,))
+
+    def add_arrival(self, row: ArrivalRow) -> None:
+        self._put(self.arrivals, row, row.seq, row.dataset, row.partition, row.part)
+
+    # --- partitions ---
+
+    def partition(self, dataset: str, partition: str) -> PartitionRow | None:
+        return self.all_partitions.rows.get((dataset, partition))
+
+    def put_partition(self, row: PartitionRow) -> None:
+        self._put(self.all_partitions, row, row.dataset, row.partition)
+
+    def partitions(self, dataset: str, keys: Iterable[str]) -> Mapping[str, PartitionRow]:
+        rows = self.all_partitions.rows
+        return {key: rows[dataset, key] for key in keys if (dataset, key) in rows}
+
+    def newest_ready(self, dataset: str, not_after: float | None) -> PartitionRow | None:
+        ready = self._ready.get(dataset, [])
+        bound = _ABOVE_ALL if not_after is None else not_after
+        found = bisect_right(ready, bound, key=lambda place: place[0])
+        if found:
+            return self.all_partitions.rows[dataset, ready[found - 1][1]]
+        return self._last_partition(self._ready_without_bounds, dataset)
+
+    def newest_arrival(self, dataset: str) -> PartitionRow | None:
+        return self._last_partition(self._arrived, dataset)
+
+    def _last_partition(self, lines: dict[Hashable, list[Key]], dataset: str) -> PartitionRow | None:
+        line = lines.get(dataset)
+        return self.all_partitions.rows[dataset, line[-1][1]] if line else None
+
+    def parts(self, dataset: str, partition: str) -> Mapping[str, PartRow]:
+        parts = self._parts_of.get((dataset, partition), [])
+        return {part: self._parts.rows[dataset, partition, part] for (part,) in parts}
+
+    def put_part(self, row: PartRow) -> None:
+        self._put(self._parts, row, row.dataset, row.partition, row.part)
+
+    # --- runs ---
+
+    def run(self, run_id: str) -> RunRow | None:
+        return self.runs.rows.get((run_id,))
+
+    def run_of(self, pipeline: str, partition: str) -> RunRow | None:
+        runs = self._runs_of.get((pipeline, partition))
+        return self.runs.rows[runs[-1]] if runs else None
+
+    def put_run(self, row: RunRow) -> None:
+        other = self.run_of(row.pipeline, row.partition) if row.partition else None
+        if other and other.id != row.id:
+            raise StoreError(f"{row.pipeline} {row.partition} has a run already: {other.id}")
+        self._put(self.runs, row, row.id)
+
+    def open_runs(
+        self, pipeline: str, *, since: float | None, before: float | None, after: str, limit: int
+    ) -> list[RunRow]:
+        if since is None and before is None:
+            line = self._open.get(pipeline, [])
+            first = bisect_right(line, (after,))
+            return [self.runs.rows[key] for key in line[first : first + limit]]
+        line = self._open_by_start.get(pipeline, [])
+        low = bisect_left(line, (_BELOW_ALL if since is None else since,))
+        high = bisect_left(line, (_ABOVE_ALL if before is None else before,))
+        ids = sorted(run_id for _, run_id in line[low:high] if run_id > after)
+        return [self.runs.rows[run_id,] for run_id in ids[:limit]]
+
+    def active_runs(self, pipeline: str) -> list[RunRow]:
+        return [self.runs.rows[key] for key in self._active.get(pipeline, [])]
+
+    # --- tasks and attempts ---
+
+    def tasks(self, run_id: str) -> Mapping[str, TaskRow]:
+        return {task: self.all_tasks.rows[run_id, task] for (task,) in self._tasks_of.get(run_id, [])}
+
+    def task(self, run_id: str, task: str) -> TaskRow | None:
+        return self.all_tasks.rows.get((run_id, task))
+
+    def put_task(self, row: TaskRow) -> None:
+        self._put(self.all_tasks, row, row.run_id, row.task)
+
+    def queued_pipelines(self) -> list[str]:
+        return sorted(str(pipeline) for pipeline in self.queue)
+
+    def next_queued(self, pipeline: str, run_id: str | None) -> TaskRow | None:
+        for *_, queued_run_id, task in self.queue.get(pipeline, []):
+            if run_id in (None, queued_run_id):
+                return self.all_tasks.rows[queued_run_id, task]
+        return None
+
+    def running(self) -> list[AttemptRow]:
+        pipelines = sorted(str(pipeline) for pipeline in self._running)
+        return [self._attempts.rows[key] for pipeline in pipelines for key in self._running[pipeline]]
+
+    def running_count(self, pipeline: str | None) -> int:
+        if pipeline is None:
+            return sum(map(len, self._running.values()))
+        return len(self._running.get(pipeline, []))
+
+    def attempt(self, run_id: str, task: str, number: int) -> AttemptRow | None:
+        return self._attempts.rows.get((run_id, task, number))
+
+    def attempts(self, run_id: str) -> list[AttemptRow]:
+        return [self._attempts.rows[run_id, *rest] for rest in self._attempts_of.get(run_id, [])]
+
+    def put_attempt(self, row: AttemptRow) -> None:
+        self._put(self._attempts, row, row.run_id, row.task, row.number)
+
+    def add_firing(self, row: FiringRow) -> None:
+        if (row.run_id, row.generation, row.task) in self._firings.rows:
+            raise DoubleFiringError(f"{row.task} of run {row.run_id}, generation {row.generation}")
+        self._put(self._firings, row, row.run_id, row.generation, row.task)
+
+    # --- timers and sensors ---
+
+    def put_timer(self, row: TimerRow) -> None:
+        self._put(self._timers, row, row.key)
+
+    def drop_timer(self, key: str) -> None:
+        self._put(self._timers, None, key)
+
+    def due_timers(self, now: float, limit: int) -> list[TimerRow]:
+        line = self._due.get("all", [])
+        due = bisect_right(line, now, key=lambda place: place[0])
+        return [self._timers.rows[key,] for _, key in line[: min(due, limit)]]
+
+    def next_timer_at(self) -> float | None:
+        line = self._due.get("all")
+        return line[0][0] if line else None
+
+    def sensor(self, pipeline: str, name: str) -> SensorRow | None:
+        return self.sensors.rows.get((pipeline, name))
+
+    def put_sensor(self, row: SensorRow) -> None:
+        self._put(self.sensors, row, row.pipeline, row.name)

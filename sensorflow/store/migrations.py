@@ -1,0 +1,124 @@
+"""The schema of the SQLite store, as the steps that lead to it. A step that was released never changes."""
+
+import sqlite3
+import uuid
+
+from sqlite_utils import Database, Migrations
+
+_FIRST_SCHEMA = (
+    "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    # An identity outlives its event, so that a redelivery is known for ever.
+    """CREATE TABLE identities (
+        source TEXT NOT NULL, id TEXT NOT NULL, seq INTEGER NOT NULL,
+        PRIMARY KEY (source, id)
+    ) WITHOUT ROWID""",
+    # AUTOINCREMENT: a number is not given again when the newest events were deleted.
+    """CREATE TABLE events (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        source TEXT NOT NULL, id TEXT NOT NULL, event_id TEXT, type TEXT NOT NULL, subject TEXT, time TEXT,
+        data TEXT NOT NULL, extensions TEXT NOT NULL, content TEXT NOT NULL, replaces TEXT NOT NULL,
+        received_at REAL NOT NULL, sensor_pipeline TEXT, sensor_name TEXT,
+        state TEXT NOT NULL, reason TEXT
+    )""",
+    "CREATE INDEX events_odd ON events (state, seq) WHERE state <> 'accepted'",
+    """CREATE TABLE arrivals (
+        seq INTEGER NOT NULL, dataset TEXT NOT NULL, partition TEXT NOT NULL, part TEXT NOT NULL,
+        version INTEGER NOT NULL, ready INTEGER NOT NULL, sensor_pipeline TEXT, sensor_name TEXT,
+        PRIMARY KEY (seq, dataset, partition, part)
+    ) WITHOUT ROWID""",
+    "CREATE INDEX arrivals_of_partition ON arrivals (dataset, partition, seq)",
+    "CREATE INDEX arrivals_of_dataset ON arrivals (dataset, seq)",
+    """CREATE TABLE partitions (
+        dataset TEXT NOT NULL, partition TEXT NOT NULL, start REAL, version INTEGER NOT NULL,
+        arrivals INTEGER NOT NULL, first_at REAL NOT NULL, last_at REAL NOT NULL, ready_at REAL,
+        PRIMARY KEY (dataset, partition)
+    ) WITHOUT ROWID""",
+    "CREATE INDEX partitions_ready ON partitions (dataset, start) WHERE version > 0",
+    "CREATE INDEX partitions_ready_at ON partitions (dataset, ready_at) WHERE version > 0 AND start IS NULL",
+    "CREATE INDEX partitions_partial ON partitions (dataset) WHERE version = 0",
+    "CREATE INDEX partitions_arrived ON partitions (dataset, last_at)",
+    """CREATE TABLE parts (
+        dataset TEXT NOT NULL, partition TEXT NOT NULL, part TEXT NOT NULL,
+        version INTEGER NOT NULL, seq INTEGER NOT NULL,
+        PRIMARY KEY (dataset, partition, part)
+    ) WITHOUT ROWID""",
+    """CREATE TABLE runs (
+        id TEXT PRIMARY KEY, pipeline TEXT NOT NULL, partition TEXT NOT NULL, partition_start REAL,
+        generation INTEGER NOT NULL, state TEXT NOT NULL, active INTEGER NOT NULL, stale INTEGER NOT NULL,
+        trigger TEXT NOT NULL, created_at REAL NOT NULL, started_at REAL, ended_at REAL
+    ) WITHOUT ROWID""",
+    "CREATE UNIQUE INDEX runs_of_partition ON runs (pipeline, partition) WHERE partition <> ''",
+    # Not `partition = ''`: SQLite would plan `partition = ?` anew for each value, to see if it is ''.
+    "CREATE INDEX runs_without_partition ON runs (pipeline, id) WHERE length(partition) = 0",
+    """CREATE INDEX runs_open_by_start ON runs (pipeline, partition_start, id)
+        WHERE state IN ('waiting', 'running', 'failed')""",
+    "CREATE INDEX runs_active ON runs (pipeline, id) WHERE active = 1",
+    "CREATE INDEX runs_by_state ON runs (pipeline, state, id)",
+    """CREATE TABLE tasks (
+        run_id TEXT NOT NULL, task TEXT NOT NULL, pipeline TEXT NOT NULL, state TEXT NOT NULL,
+        generation INTEGER NOT NULL, attempts INTEGER NOT NULL, failures INTEGER NOT NULL,
+        crashes INTEGER NOT NULL, priority INTEGER NOT NULL, queued_at REAL, next_attempt_at REAL,
+        PRIMARY KEY (run_id, task)
+    ) WITHOUT ROWID""",
+    """CREATE INDEX tasks_queued ON tasks (pipeline, priority DESC, queued_at, run_id, task)
+        WHERE state = 'queued'""",
+    """CREATE INDEX tasks_queued_of_run ON tasks (run_id, priority DESC, queued_at, task)
+        WHERE state = 'queued'""",
+    "CREATE INDEX tasks_by_state ON tasks (pipeline, state)",
+    """CREATE TABLE attempts (
+        run_id TEXT NOT NULL, task TEXT NOT NULL, number INTEGER NOT NULL, pipeline TEXT NOT NULL,
+        generation INTEGER NOT NULL, state TEXT NOT NULL, started_at REAL NOT NULL, ended_at REAL,
+        exit_code INTEGER, error TEXT, pid INTEGER, pid_started TEXT, consumed TEXT NOT NULL,
+        PRIMARY KEY (run_id, task, number)
+    )""",
+    "CREATE INDEX attempts_running ON attempts (pipeline, run_id, task, number) WHERE state = 'running'",
+    # The key is what makes a second firing impossible.
+    """CREATE TABLE firings (
+        run_id TEXT NOT NULL, generation INTEGER NOT NULL, task TEXT NOT NULL, fired_at REAL NOT NULL,
+        PRIMARY KEY (run_id, generation, task)
+    ) WITHOUT ROWID""",
+    """CREATE TABLE timers (
+        key TEXT PRIMARY KEY, due_at REAL NOT NULL, kind TEXT NOT NULL, run_id TEXT NOT NULL,
+        task TEXT NOT NULL, pipeline TEXT NOT NULL, after TEXT NOT NULL
+    ) WITHOUT ROWID""",
+    "CREATE INDEX timers_due ON timers (due_at, key)",
+    """CREATE TABLE contents (
+        source TEXT NOT NULL, key TEXT NOT NULL, digest TEXT NOT NULL, seq INTEGER NOT NULL,
+        expires_at REAL NOT NULL,
+        PRIMARY KEY (source, key)
+    ) WITHOUT ROWID""",
+    """CREATE TABLE sensors (
+        pipeline TEXT NOT NULL, name TEXT NOT NULL, accepted INTEGER NOT NULL, duplicates INTEGER NOT NULL,
+        rejected INTEGER NOT NULL, unmatched INTEGER NOT NULL, last_event_at REAL, last_seq INTEGER,
+        PRIMARY KEY (pipeline, name)
+    ) WITHOUT ROWID""",
+)
+
+
+def first_schema(database: Database) -> None:
+    """Make the tables that the main job needs."""
+    for statement in _FIRST_SCHEMA:
+        database.conn.execute(statement)
+    database.conn.execute("INSERT INTO meta (key, value) VALUES ('instance', ?)", (uuid.uuid4().hex,))
+
+
+_STEPS = (first_schema,)
+_MIGRATIONS = Migrations("sensorflow")
+for _step in _STEPS:
+    _MIGRATIONS()(_step)
+
+
+def migrate(connection: sqlite3.Connection) -> list[str]:
+    """Bring the schema up to date.
+
+    Returns:
+        The steps the database has taken that are unknown here: a newer version wrote it, and it is
+        left as it is. Empty when all is well.
+    """
+    # Plugins that somebody installed for the sqlite-utils command have no business here.
+    database = Database(connection, recursive_triggers=False, execute_plugins=False)
+    known = {step.__name__ for step in _STEPS}
+    unknown = [step.name for step in _MIGRATIONS.applied(database) if step.name not in known]
+    if not unknown:
+        _MIGRATIONS.apply(database)
+    return unknown

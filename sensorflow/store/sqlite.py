@@ -1,0 +1,143 @@
+"""The store in one SQLite file."""
+
+import asyncio
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor, wait
+from pathlib import Path
+
+from sensorflow.core.state import State
+from sensorflow.ports import Listing, StoreError
+from sensorflow.store import queries
+from sensorflow.store.migrations import migrate
+from sensorflow.store.sqlite_listing import SqliteListing
+from sensorflow.store.sqlite_state import SqliteState
+
+#: A transaction with more rows than this is committed in the thread, whether others wait or not.
+_LARGE_TRANSACTION_ROWS = 500
+
+
+class SqliteStore:
+    """Keeps all rows in the SQLite file at `path`, which is made where there is none.
+
+    One connection writes: in the thread that calls, but for a COMMIT under load, during which nothing
+    else touches it. A second one reads what is committed and cannot write. A commit is on disk, also
+    when the power fails, before `commit` returns (WAL, synchronous=FULL).
+
+    Raises:
+        StoreError: the file cannot be opened, is no store, or was written by a newer version.
+    """
+
+    def __init__(self, path: str | Path, *, busy_timeout_s: float = 5.0) -> None:
+        self.path = Path(path)
+        self._writer = self._connect("rwc", busy_timeout_s)
+        try:
+            self._prepare()
+            self._reading = self._connect("ro", busy_timeout_s)
+        except BaseException:
+            self._writer.close()
+            raise
+        self._committer = ThreadPoolExecutor(1, thread_name_prefix="commit")
+        self._writing = SqliteState(self._writer)
+        self._reader = SqliteState(self._reading)
+        self._listing = SqliteListing(self._reading, self._reader)
+        self._instance = str(self._reading.execute(queries.INSTANCE).fetchone()[0])
+
+    def _connect(self, mode: str, busy_timeout_s: float) -> sqlite3.Connection:
+        try:
+            connection = sqlite3.connect(
+                f"{self.path.absolute().as_uri()}?mode={mode}",
+                uri=True,
+                isolation_level=None,
+                check_same_thread=False,
+                cached_statements=256,
+            )
+            connection.execute(f"PRAGMA busy_timeout = {round(busy_timeout_s * 1000)}")
+            return connection
+        except sqlite3.Error as error:
+            raise StoreError(f"{self.path}: cannot be opened: {error}") from error
+
+    def _prepare(self) -> None:
+        try:
+            mode = self._writer.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+            self._writer.execute("PRAGMA synchronous = FULL")
+            self._writer.execute("PRAGMA cache_size = -16000")
+            unknown = migrate(self._writer)
+        except sqlite3.Error as error:
+            raise StoreError(f"{self.path}: cannot be used as a store: {error}") from error
+        if mode != "wal":
+            raise StoreError(f"{self.path}: its file system does not do SQLite's WAL; use a local disk")
+        if unknown:
+            raise StoreError(
+                f"{self.path}: was written by a newer version of sensorflow "
+                f"(it has {', '.join(unknown)}); use that version or a newer one"
+            )
+
+    def begin(self) -> State:
+        if self._writing.is_open:
+            raise RuntimeError("a transaction is open already")
+        try:
+            self._writer.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error as error:
+            raise StoreError(f"{self.path}: cannot be written: {error}") from error
+        self._writing.opened()
+        return self._writing
+
+    async def commit(self, *, busy: bool = False) -> None:
+        if not self._writing.is_open:
+            raise RuntimeError("no transaction is open")
+        try:
+            self._writing.write_all()
+            rows = self._writing.written
+            if rows > _LARGE_TRANSACTION_ROWS or (busy and rows):
+                await self._commit_in_thread()
+            else:
+                self._writer.execute("COMMIT")
+        except sqlite3.Error as error:
+            self.rollback()
+            raise StoreError(f"{self.path}: cannot be written: {error}") from error
+        except BaseException:
+            self.rollback()
+            raise
+        self._writing.committed()
+
+    async def _commit_in_thread(self) -> None:
+        commit = self._committer.submit(self._writer.execute, "COMMIT")
+        try:
+            await asyncio.shield(asyncio.wrap_future(commit))
+        except asyncio.CancelledError:
+            # The connection must be free when this is left, so the loop waits for the disk for once.
+            wait([commit])
+            if commit.exception() is None:
+                self._writing.committed()
+            raise
+
+    def rollback(self) -> None:
+        if not self._writing.is_open:
+            return
+        try:
+            # SQLite itself may have undone the transaction when the disk was full.
+            if self._writer.in_transaction:
+                self._writer.execute("ROLLBACK")
+        except sqlite3.Error as error:
+            raise StoreError(f"{self.path}: cannot be undone: {error}") from error
+        finally:
+            self._writing.undone()
+
+    @property
+    def reader(self) -> State:
+        return self._reader
+
+    @property
+    def listing(self) -> Listing:
+        return self._listing
+
+    @property
+    def instance(self) -> str:
+        return self._instance
+
+    def close(self) -> None:
+        self._committer.shutdown()
+        self.rollback()
+        self._reading.close()
+        # Last, because the last one to close writes the WAL back into the file, and only a writer may.
+        self._writer.close()

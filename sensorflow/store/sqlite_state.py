@@ -1,0 +1,325 @@
+"""The rows of an SQLite database as a `State`."""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping
+from typing import Any, Generic, TypeAlias
+
+from sensorflow.core.state import (
+    ArrivalRow,
+    AttemptRow,
+    ContentRow,
+    DoubleFiringError,
+    EventRow,
+    FiringRow,
+    PartitionRow,
+    PartRow,
+    RunRow,
+    SensorRow,
+    TaskRow,
+    TimerRow,
+)
+from sensorflow.ports import StoreError
+from sensorflow.store import queries, tables
+from sensorflow.store.tables import Row, Table
+
+#: Up to so many open runs are sorted by id; of more, those outside the asked range are skipped over.
+_SORTED_RUNS = 2000
+
+_Values: TypeAlias = tuple[object, ...] | Mapping[str, object]
+
+
+class _Pending(Generic[Row]):
+    """Rows of one table that were put and are not written yet, by key."""
+
+    __slots__ = ("rows", "table")
+
+    def __init__(self, table: Table[Row]) -> None:
+        self.table = table
+        self.rows: dict[Any, Row] = {}
+
+
+class SqliteState:
+    """One view of the rows through one connection.
+
+    What is put is collected. A read of one key looks there first; a question that concerns more
+    than one key has the tables it concerns written first. Whatever the database refuses is a
+    `StoreError`.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._open = False
+        #: Rows written since the transaction was opened.
+        self.written = 0
+        found = self._one(queries.LAST_SEQ, ())
+        self._seq: int = found[0] if found else 0
+        self._seq_at_open = self._seq
+        self._identities = _Pending(tables.IDENTITIES)
+        self._events = _Pending(tables.EVENTS)
+        self._arrivals = _Pending(tables.ARRIVALS)
+        self._partitions = _Pending(tables.PARTITIONS)
+        self._parts = _Pending(tables.PARTS)
+        self._runs = _Pending(tables.RUNS)
+        self._tasks = _Pending(tables.TASKS)
+        self._attempts = _Pending(tables.ATTEMPTS)
+        self._firings = _Pending(tables.FIRINGS)
+        self._timers = _Pending(tables.TIMERS)
+        self._contents = _Pending(tables.CONTENTS)
+        self._sensors = _Pending(tables.SENSORS)
+        self._all: tuple[_Pending[Any], ...] = (
+            *(self._identities, self._events, self._arrivals, self._partitions, self._parts, self._runs),
+            *(self._tasks, self._attempts, self._firings, self._timers, self._contents, self._sensors),
+        )
+
+    # --- the transaction, as the store sees it ---
+
+    @property
+    def is_open(self) -> bool:
+        """Tell whether rows can be put."""
+        return self._open
+
+    def opened(self) -> None:
+        """A transaction was begun."""
+        self._open = True
+        self._seq_at_open = self._seq
+        self.written = 0
+
+    def committed(self) -> None:
+        """The transaction is on disk."""
+        self._open = False
+
+    def undone(self) -> None:
+        """The transaction was rolled back."""
+        self._open = False
+        self._seq = self._seq_at_open
+        for pending in self._all:
+            pending.rows.clear()
+
+    def write_all(self) -> None:
+        """Write what was put."""
+        for pending in self._all:
+            self._write(pending)
+
+    # --- reading and writing ---
+
+    def _one(self, query: str, values: _Values) -> Any:
+        try:
+            return self._connection.execute(query, values).fetchone()
+        except sqlite3.Error as error:
+            raise StoreError(f"the store cannot be read: {error}") from error
+
+    def _rows(self, table: Table[Row], query: str, values: _Values) -> list[Row]:
+        try:
+            return [table.load(found) for found in self._connection.execute(query, values)]
+        except sqlite3.Error as error:
+            raise StoreError(f"the store cannot be read: {error}") from error
+
+    def _row(self, table: Table[Row], query: str, values: _Values) -> Row | None:
+        found = self._one(query, values)
+        return table.load(found) if found else None
+
+    def _get(self, pending: _Pending[Row], *key: object) -> Row | None:
+        row = pending.rows.get(key)
+        return row if row is not None else self._row(pending.table, pending.table.select, key)
+
+    def _put(self, pending: _Pending[Row], row: Row, *key: object) -> None:
+        if not self._open:
+            raise RuntimeError("a row can be put only inside a transaction")
+        pending.rows[key] = row
+
+    def _add(self, pending: _Pending[Row], row: Row, *key: object) -> None:
+        """Put a row that must not be there yet; the database knows about those that are written."""
+        if key in pending.rows:
+            raise StoreError(f"{pending.table.name} {key} is there already")
+        self._put(pending, row, *key)
+
+    def _write(self, *concerned: _Pending[Any]) -> None:
+        for pending in concerned:
+            if not pending.rows:
+                continue
+            table = pending.table
+            try:
+                self._connection.executemany(table.write, map(table.dump, pending.rows.values()))
+            except sqlite3.Error as error:
+                raise StoreError(f"{table.name} cannot be written: {error}") from error
+            self.written += len(pending.rows)
+            pending.rows.clear()
+
+    # --- events ---
+
+    def identity(self, source: str, event_id: str) -> int | None:
+        row = self._get(self._identities, source, event_id)
+        return row[2] if row else None
+
+    def content(self, source: str, key: str) -> ContentRow | None:
+        return self._get(self._contents, source, key)
+
+    def put_content(self, row: ContentRow) -> None:
+        self._put(self._contents, row, row.source, row.key)
+
+    def next_seq(self) -> int:
+        if not self._open:
+            raise RuntimeError("a number can be taken only inside a transaction")
+        self._seq += 1
+        return self._seq
+
+    def add_event(self, row: EventRow) -> None:
+        self._add(self._events, row, row.seq)
+        self._add(self._identities, (row.event.source, row.id, row.seq), row.event.source, row.id)
+
+    def event(self, seq: int) -> EventRow | None:
+        return self._get(self._events, seq)
+
+    def add_arrival(self, row: ArrivalRow) -> None:
+        self._put(self._arrivals, row, row.seq, row.dataset, row.partition, row.part)
+
+    # --- partitions ---
+
+    def partition(self, dataset: str, partition: str) -> PartitionRow | None:
+        return self._get(self._partitions, dataset, partition)
+
+    def put_partition(self, row: PartitionRow) -> None:
+        self._put(self._partitions, row, row.dataset, row.partition)
+
+    def partitions(self, dataset: str, keys: Iterable[str]) -> Mapping[str, PartitionRow]:
+        wanted = list(keys)
+        self._write(self._partitions)
+        asked = (dataset, json.dumps(wanted))
+        found = self._rows(tables.PARTITIONS, queries.PARTITIONS_OF_KEYS, asked)
+        by_key = {row.partition: row for row in found}
+        return {key: by_key[key] for key in wanted if key in by_key}
+
+    def newest_ready(self, dataset: str, not_after: float | None) -> PartitionRow | None:
+        self._write(self._partitions)
+        table = tables.PARTITIONS
+        bound = float("inf") if not_after is None else not_after
+        newest = self._row(table, queries.NEWEST_READY, (dataset, bound))
+        return newest or self._row(table, queries.NEWEST_READY_WITHOUT_BOUNDS, (dataset,))
+
+    def newest_arrival(self, dataset: str) -> PartitionRow | None:
+        self._write(self._partitions)
+        return self._row(tables.PARTITIONS, queries.NEWEST_ARRIVAL, (dataset,))
+
+    def parts(self, dataset: str, partition: str) -> Mapping[str, PartRow]:
+        self._write(self._parts)
+        return {row.part: row for row in self._rows(tables.PARTS, queries.PARTS_OF, (dataset, partition))}
+
+    def put_part(self, row: PartRow) -> None:
+        self._put(self._parts, row, row.dataset, row.partition, row.part)
+
+    # --- runs ---
+
+    def run(self, run_id: str) -> RunRow | None:
+        return self._get(self._runs, run_id)
+
+    def run_of(self, pipeline: str, partition: str) -> RunRow | None:
+        self._write(self._runs)
+        if partition == "":
+            return self._row(tables.RUNS, queries.NEWEST_RUN_WITHOUT_PARTITION, (pipeline,))
+        return self._row(tables.RUNS, queries.RUN_OF, (pipeline, partition))
+
+    def put_run(self, row: RunRow) -> None:
+        self._put(self._runs, row, row.id)
+
+    def open_runs(
+        self, pipeline: str, *, since: float | None, before: float | None, after: str, limit: int
+    ) -> list[RunRow]:
+        self._write(self._runs)
+        asked = {
+            "pipeline": pipeline,
+            "since": float("-inf") if since is None else since,
+            "before": float("inf") if before is None else before,
+            "after": after,
+            "limit": limit,
+            "enough": _SORTED_RUNS,
+        }
+        if since is None and before is None:
+            return self._rows(tables.RUNS, queries.OPEN_RUNS, asked)
+        few = self._one(queries.OPEN_RUNS_BETWEEN_COUNT, asked)[0] < _SORTED_RUNS
+        query = queries.OPEN_RUNS_BETWEEN if few else queries.OPEN_RUNS_BETWEEN_BY_ID
+        return self._rows(tables.RUNS, query, asked)
+
+    def active_runs(self, pipeline: str) -> list[RunRow]:
+        self._write(self._runs)
+        return self._rows(tables.RUNS, queries.ACTIVE_RUNS, (pipeline,))
+
+    # --- tasks and attempts ---
+
+    def tasks(self, run_id: str) -> Mapping[str, TaskRow]:
+        self._write(self._tasks)
+        return {row.task: row for row in self._rows(tables.TASKS, queries.TASKS_OF, (run_id,))}
+
+    def task(self, run_id: str, task: str) -> TaskRow | None:
+        return self._get(self._tasks, run_id, task)
+
+    def put_task(self, row: TaskRow) -> None:
+        self._put(self._tasks, row, row.run_id, row.task)
+
+    def queued_pipelines(self) -> list[str]:
+        self._write(self._tasks)
+        try:
+            return [found[0] for found in self._connection.execute(queries.QUEUED_PIPELINES)]
+        except sqlite3.Error as error:
+            raise StoreError(f"the store cannot be read: {error}") from error
+
+    def next_queued(self, pipeline: str, run_id: str | None) -> TaskRow | None:
+        self._write(self._tasks)
+        if run_id is None:
+            return self._row(tables.TASKS, queries.NEXT_QUEUED, (pipeline,))
+        return self._row(tables.TASKS, queries.NEXT_QUEUED_OF_RUN, (pipeline, run_id))
+
+    def running(self) -> list[AttemptRow]:
+        self._write(self._attempts)
+        return self._rows(tables.ATTEMPTS, queries.RUNNING, ())
+
+    def running_count(self, pipeline: str | None) -> int:
+        self._write(self._attempts)
+        if pipeline is None:
+            return int(self._one(queries.RUNNING_COUNT, ())[0])
+        return int(self._one(queries.RUNNING_COUNT_OF, (pipeline,))[0])
+
+    def attempt(self, run_id: str, task: str, number: int) -> AttemptRow | None:
+        return self._get(self._attempts, run_id, task, number)
+
+    def attempts(self, run_id: str) -> list[AttemptRow]:
+        self._write(self._attempts)
+        return self._rows(tables.ATTEMPTS, queries.ATTEMPTS_OF, (run_id,))
+
+    def put_attempt(self, row: AttemptRow) -> None:
+        self._put(self._attempts, row, row.run_id, row.task, row.number)
+
+    def add_firing(self, row: FiringRow) -> None:
+        key = (row.run_id, row.generation, row.task)
+        if self._get(self._firings, *key):
+            raise DoubleFiringError(f"{row.task} of run {row.run_id}, generation {row.generation}")
+        self._put(self._firings, row, *key)
+
+    # --- timers and sensors ---
+
+    def put_timer(self, row: TimerRow) -> None:
+        self._put(self._timers, row, row.key)
+
+    def drop_timer(self, key: str) -> None:
+        if not self._open:
+            raise RuntimeError("a timer can be dropped only inside a transaction")
+        self._timers.rows.pop((key,), None)
+        try:
+            self.written += self._connection.execute(queries.DROP_TIMER, (key,)).rowcount
+        except sqlite3.Error as error:
+            raise StoreError(f"timers cannot be written: {error}") from error
+
+    def due_timers(self, now: float, limit: int) -> list[TimerRow]:
+        self._write(self._timers)
+        return self._rows(tables.TIMERS, queries.DUE_TIMERS, (now, limit))
+
+    def next_timer_at(self) -> float | None:
+        self._write(self._timers)
+        at: float | None = self._one(queries.NEXT_TIMER_AT, ())[0]
+        return at
+
+    def sensor(self, pipeline: str, name: str) -> SensorRow | None:
+        return self._get(self._sensors, pipeline, name)
+
+    def put_sensor(self, row: SensorRow) -> None:
+        self._put(self._sensors, row, row.pipeline, row.name)

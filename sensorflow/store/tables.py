@@ -1,0 +1,232 @@
+"""The tables of the SQL stores: how a row of the core is written to and read from its columns."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from operator import attrgetter
+from typing import Any, Generic, TypeAlias, TypeVar
+
+from sensorflow.core.messages import EventState
+from sensorflow.core.state import (
+    ArrivalRow,
+    AttemptRow,
+    ContentRow,
+    EventRow,
+    FiringRow,
+    PartitionRow,
+    PartRow,
+    RunRow,
+    SensorRow,
+    TaskRow,
+    TimerRow,
+)
+from sensorflow.core.states import AttemptState, RunState, TaskState
+from sensorflow.core.vocabulary import Event
+
+#: What SQLite hands out and takes.
+Columns: TypeAlias = Sequence[Any]
+Row = TypeVar("Row")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table(Generic[Row]):
+    """A table and the kind of row that it holds."""
+
+    name: str
+    key: tuple[str, ...]
+    #: The names of its columns, as SQL.
+    columns: str
+    #: The row of one key.
+    select: str
+    #: Keeps a row once only, or replaces the one of its key.
+    write: str
+    #: Row to columns, and back.
+    dump: Callable[[Row], Columns]
+    load: Callable[[Columns], Row]
+
+
+def _table(
+    name: str,
+    *,
+    key: tuple[str, ...],
+    columns: tuple[str, ...],
+    dump: Callable[[Row], Columns],
+    load: Callable[[Columns], Row],
+    replaces: bool = True,
+) -> Table[Row]:
+    names = ", ".join(columns)
+    where = " AND ".join(f"{column} = ?" for column in key)
+    write = f"INSERT INTO {name} ({names}) VALUES ({', '.join('?' * len(columns))})"
+    rest = [column for column in columns if column not in key]
+    if replaces:
+        changes = ", ".join(f"{column} = excluded.{column}" for column in rest)
+        write += f" ON CONFLICT ({', '.join(key)}) DO UPDATE SET {changes}"
+    return Table(
+        name=name,
+        key=key,
+        columns=names,
+        select=f"SELECT {names} FROM {name} WHERE {where}",
+        write=write,
+        dump=dump,
+        load=load,
+    )
+
+
+def _plain(
+    kind: Callable[..., Row],
+    name: str,
+    *,
+    key: tuple[str, ...],
+    replaces: bool = True,
+    enums: Mapping[str, Callable[[str], object]] | None = None,
+    flags: tuple[str, ...] = (),
+) -> Table[Row]:
+    """Describe a table whose columns are the row's fields, some of them enums or booleans."""
+    columns = tuple(field.name for field in fields(kind))  # type: ignore[arg-type]
+    reads: tuple[tuple[str, Callable[[Any], object]], ...] = (
+        *(enums or {}).items(),
+        *((flag, bool) for flag in flags),
+    )
+
+    def load(values: Columns) -> Row:
+        named = dict(zip(columns, values, strict=True))
+        for column, read in reads:
+            named[column] = read(named[column])
+        return kind(**named)
+
+    dump = attrgetter(*(f"{column}.value" if column in (enums or {}) else column for column in columns))
+    return _table(name, key=key, columns=columns, dump=dump, load=load, replaces=replaces)
+
+
+def _to_json(value: object) -> str:
+    # ASCII, so that a lone surrogate, which JSON allows and UTF-8 does not, can be kept.
+    return json.dumps(value, separators=(",", ":"))
+
+
+def _dump_event(row: EventRow) -> Columns:
+    event, sensor = row.event, row.sensor or (None, None)
+    return (
+        row.seq,
+        event.source,
+        row.id,
+        event.id,
+        event.type,
+        event.subject,
+        event.time,
+        _to_json(event.data),
+        _to_json(dict(event.extensions)),
+        event.content,
+        event.replaces,
+        row.received_at,
+        *sensor,
+        row.state.value,
+        row.reason,
+    )
+
+
+def _load_event(values: Columns) -> EventRow:
+    (seq, source, identity, event_id, kind, subject, time, data, extensions, content, replaces) = values[:11]
+    received_at, pipeline, sensor, state, reason = values[11:]
+    event = Event(
+        source=source,
+        id=event_id,
+        type=kind,
+        subject=subject,
+        time=time,
+        data=json.loads(data),
+        extensions=json.loads(extensions),
+        content=content,
+        replaces=replaces,
+    )
+    return EventRow(
+        seq=seq,
+        event=event,
+        id=identity,
+        received_at=received_at,
+        sensor=None if pipeline is None else (pipeline, sensor),
+        state=EventState(state),
+        reason=reason,
+    )
+
+
+def _dump_arrival(row: ArrivalRow) -> Columns:
+    sensor = row.sensor or (None, None)
+    return (row.seq, row.dataset, row.partition, row.part, row.version, row.ready, *sensor)
+
+
+def _load_arrival(values: Columns) -> ArrivalRow:
+    seq, dataset, partition, part, version, ready, pipeline, sensor = values
+    return ArrivalRow(
+        seq=seq,
+        dataset=dataset,
+        partition=partition,
+        part=part,
+        version=version,
+        ready=bool(ready),
+        sensor=None if pipeline is None else (pipeline, sensor),
+    )
+
+
+_ATTEMPT = tuple(field.name for field in fields(AttemptRow))
+_attempt_without_consumed = attrgetter(
+    *("state.value" if name == "state" else name for name in _ATTEMPT[:-1])
+)
+
+
+def _dump_attempt(row: AttemptRow) -> Columns:
+    consumed = {dataset: dict(versions) for dataset, versions in row.consumed.items()}
+    return (*_attempt_without_consumed(row), _to_json(consumed))
+
+
+def _load_attempt(values: Columns) -> AttemptRow:
+    named = dict(zip(_ATTEMPT, values, strict=True))
+    named["state"] = AttemptState(named["state"])
+    named["consumed"] = json.loads(named["consumed"])
+    return AttemptRow(**named)
+
+
+#: (source, id, seq). It outlives its event, so it has a table of its own.
+IDENTITIES: Table[tuple[str, str, int]] = _table(
+    "identities",
+    key=("source", "id"),
+    columns=("source", "id", "seq"),
+    dump=lambda row: row,
+    load=lambda values: (values[0], values[1], values[2]),
+    replaces=False,
+)
+EVENTS = _table(
+    "events",
+    key=("seq",),
+    columns=(
+        *("seq", "source", "id", "event_id", "type", "subject", "time", "data", "extensions"),
+        *("content", "replaces", "received_at", "sensor_pipeline", "sensor_name", "state", "reason"),
+    ),
+    dump=_dump_event,
+    load=_load_event,
+    replaces=False,
+)
+ARRIVALS = _table(
+    "arrivals",
+    key=("seq", "dataset", "partition", "part"),
+    columns=(
+        *("seq", "dataset", "partition", "part", "version", "ready"),
+        *("sensor_pipeline", "sensor_name"),
+    ),
+    dump=_dump_arrival,
+    load=_load_arrival,
+)
+PARTITIONS = _plain(PartitionRow, "partitions", key=("dataset", "partition"))
+PARTS = _plain(PartRow, "parts", key=("dataset", "partition", "part"))
+RUNS = _plain(RunRow, "runs", key=("id",), enums={"state": RunState}, flags=("active", "stale"))
+TASKS = _plain(TaskRow, "tasks", key=("run_id", "task"), enums={"state": TaskState})
+ATTEMPTS = _table(
+    "attempts",
+    key=("run_id", "task", "number"),
+    columns=_ATTEMPT,
+    dump=_dump_attempt,
+    load=_load_attempt,
+)
+FIRINGS = _plain(FiringRow, "firings", key=("run_id", "generation", "task"), replaces=False)
+TIMERS = _plain(TimerRow, "timers", key=("key",))
+CONTENTS = _plain(ContentRow, "contents", key=("source", "key"))
+SENSORS = _plain(SensorRow, "sensors", key=("pipeline", "name"))
