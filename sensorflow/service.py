@@ -1,0 +1,257 @@
+"""The loop: what waits in the inbox is decided together, committed once, then performed."""
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import structlog
+from uuid_utils.compat import uuid7
+
+from sensorflow.core.commands import StartAttempt
+from sensorflow.core.decide import decide, dispatch
+from sensorflow.core.definitions import Definitions
+from sensorflow.core.errors import OverloadedError, SensorflowError, UnavailableError
+from sensorflow.core.messages import (
+    AttemptEnded,
+    LostAttempt,
+    Message,
+    Moment,
+    Receipt,
+    Reviewed,
+    TimersDue,
+)
+from sensorflow.core.state import State
+from sensorflow.core.states import AttemptState
+from sensorflow.ports import Clock, Executor, Store, StoreError
+
+log = structlog.get_logger(__name__)
+
+#: A receipt for an event, None for all else, or what was wrong with the message.
+Answer: TypeAlias = Receipt | SensorflowError | None
+
+#: Messages that wait at most; beyond it senders are told to come back.
+INBOX = 10_000
+#: Messages decided in one transaction at most, so that nobody waits long for its commit.
+GROUP = 1_000
+#: A wall clock that is set is noticed after so long at the latest.
+_CLOCK_CHECK_S = 60.0
+_STORE_RETRY_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Letter:
+    """Messages that are answered together. Without a future nobody waits, and none may be lost."""
+
+    messages: Sequence[Message]
+    answered: asyncio.Future[list[Answer]] | None
+
+
+class Service:
+    """Owns the inbox and the only way from it to the store."""
+
+    def __init__(
+        self, definitions: Definitions, store: Store, executor: Executor, clock: Clock, *, workers: int
+    ) -> None:
+        self.definitions = definitions
+        self.store = store
+        self.workers = workers
+        #: Why nothing can be stored at the moment; None is well.
+        self.trouble: str | None = None
+        #: True once what an earlier service left behind has been taken over.
+        self.started = asyncio.Event()
+        self._executor = executor
+        self._clock = clock
+        self._inbox: deque[_Letter] = deque()
+        self._waiting = 0
+        self._arrived = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        self._finishing = False
+
+    async def submit(self, message: Message) -> Receipt | None:
+        """Put a message into the inbox and return its answer once it is on disk.
+
+        Raises:
+            SensorflowError: what is wrong with the message, or OverloadedError, UnavailableError.
+        """
+        (answer,) = await self.submit_all((message,))
+        if isinstance(answer, SensorflowError):
+            raise answer
+        return answer
+
+    async def submit_all(self, messages: Sequence[Message]) -> list[Answer]:
+        """As `submit` for messages that belong together: one answer each, all in one commit.
+
+        Raises:
+            OverloadedError, UnavailableError: nothing of them is stored.
+        """
+        if self._waiting and self._waiting + len(messages) > INBOX:
+            raise OverloadedError(f"{self._waiting} messages wait already; send it again later")
+        answered: asyncio.Future[list[Answer]] = asyncio.get_running_loop().create_future()
+        self._put(_Letter(messages, answered))
+        return await answered
+
+    def post(self, message: Message) -> None:
+        """Put a message of the service's own (an attempt's end) into the inbox; never refused."""
+        self._put(_Letter((message,), None))
+
+    async def run(self) -> None:
+        """Serve until `finish` is called, and then until the inbox is empty."""
+        await self._take_over()
+        self.started.set()
+        try:
+            while self._inbox or not self._finishing:
+                await self._arrived.wait()
+                await self._process(self._take())
+        finally:
+            if self._timer is not None:
+                self._timer.cancel()
+
+    def hold(self) -> None:
+        """Start no further attempt: what is queued stays queued for the next service."""
+        self.workers = 0
+
+    def finish(self) -> None:
+        """Let `run` return once all that waits in the inbox is stored."""
+        self._finishing = True
+        self._arrived.set()
+
+    def _put(self, letter: _Letter) -> None:
+        self._inbox.append(letter)
+        self._waiting += len(letter.messages)
+        self._arrived.set()
+
+    def _take(self) -> list[_Letter]:
+        letters: list[_Letter] = []
+        size = 0
+        while self._inbox and (not letters or size + len(self._inbox[0].messages) <= GROUP):
+            letters.append(self._inbox.popleft())
+            size += len(letters[-1].messages)
+        self._waiting -= size
+        if not self._inbox and not self._finishing:
+            self._arrived.clear()
+        return letters
+
+    async def _take_over(self) -> None:
+        """Stop what attempts of a dead service left running, and put their tasks back in line."""
+        lost = [
+            LostAttempt(
+                run_id=row.run_id,
+                task=row.task,
+                number=row.number,
+                pid=row.pid,
+                pid_started=row.pid_started,
+            )
+            for row in self.store.reader.running()
+        ]
+        if lost:
+            log.warning("attempts of a stopped service are put back in line", attempts=len(lost))
+            await self._executor.rescue(lost)
+        for attempt in lost:
+            self.post(
+                AttemptEnded(
+                    run_id=attempt.run_id,
+                    task=attempt.task,
+                    number=attempt.number,
+                    state=AttemptState.INTERRUPTED,
+                    error="the service was stopped under it",
+                    crashed=True,
+                )
+            )
+        self.post(Reviewed())
+
+    async def _process(self, letters: list[_Letter]) -> None:
+        try:
+            answers, orders = self._decide(self.store.begin(), letters)
+            await self.store.commit(busy=bool(self._inbox))
+        except StoreError as error:
+            self.store.rollback()
+            await self._not_stored(letters, error)
+            return
+        except Exception as error:  # noqa: BLE001 - a fault of ours in one message must not harm the others
+            self.store.rollback()
+            await self._process_alone(letters, error)
+            return
+        if self.trouble:
+            log.info("the store takes writes again")
+            self.trouble = None
+        for letter, answer in zip(letters, answers, strict=True):
+            if letter.answered is not None and not letter.answered.done():
+                letter.answered.set_result(answer)
+        for order in orders:
+            self._executor.start(order)
+        self._set_timer()
+
+    def _decide(self, state: State, letters: list[_Letter]) -> tuple[list[list[Answer]], list[StartAttempt]]:
+        moment = Moment(now=self._clock.now(), new_id=_new_id, draw=random.random)
+        answers: list[list[Answer]] = []
+        for letter in letters:
+            given: list[Answer] = []
+            for message in letter.messages:
+                try:
+                    given.append(decide(self.definitions, state, message, moment))
+                except StoreError:
+                    raise
+                except SensorflowError as error:
+                    given.append(error)
+            answers.append(given)
+        return answers, dispatch(self.definitions, state, self.workers, moment)
+
+    async def _process_alone(self, letters: list[_Letter], error: Exception) -> None:
+        """Decide each letter by itself, so that the one that cannot be decided harms no other."""
+        if len(letters) > 1:
+            for letter in letters:
+                await self._process([letter])
+            return
+        (letter,) = letters
+        if len(letter.messages) > 1 and letter.answered is not None:
+            answers = [await self._answer_alone(message) for message in letter.messages]
+            if not letter.answered.done():
+                letter.answered.set_result(answers)
+            return
+        log.error("a message could not be decided", message=repr(letter.messages), exc_info=error)
+        if letter.answered is not None and not letter.answered.done():
+            letter.answered.set_exception(error)
+
+    async def _answer_alone(self, message: Message) -> Answer:
+        answered: asyncio.Future[list[Answer]] = asyncio.get_running_loop().create_future()
+        await self._process([_Letter((message,), answered)])
+        try:
+            (answer,) = await answered
+        except SensorflowError as error:
+            return error
+        except Exception as error:  # noqa: BLE001 - a fault of ours; its sender gets an answer, the rest goes on
+            return SensorflowError(f"this event could not be handled: {type(error).__name__}")
+        return answer
+
+    async def _not_stored(self, letters: list[_Letter], error: StoreError) -> None:
+        """Refuse what came from outside; keep what is the service's own for when the store is back."""
+        if self.trouble is None:
+            log.error("the store does not take writes", error=str(error))
+        self.trouble = str(error)
+        own = [letter for letter in letters if letter.answered is None]
+        for letter in letters:
+            if letter.answered is not None and not letter.answered.done():
+                letter.answered.set_exception(UnavailableError(f"it could not be stored: {error}"))
+        if own:
+            self._inbox.extendleft(reversed(own))
+            self._waiting += sum(len(letter.messages) for letter in own)
+            self._arrived.set()
+            await asyncio.sleep(_STORE_RETRY_S)
+
+    def _set_timer(self) -> None:
+        """Stand one timer on the earliest timer row."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        due_at = self.store.reader.next_timer_at()
+        if due_at is None or self._finishing:
+            return
+        delay_s = min(max(0.0, due_at - self._clock.now()), _CLOCK_CHECK_S)
+        self._timer = asyncio.get_running_loop().call_later(delay_s, self.post, TimersDue())
+
+
+def _new_id() -> str:
+    return str(uuid7())

@@ -1,0 +1,154 @@
+"""For tests of your own: the service's decisions under a clock that you hold, without any waiting."""
+
+from collections.abc import Coroutine
+from typing import Any
+
+from sensorflow.core.commands import StartAttempt
+from sensorflow.core.decide import decide, dispatch
+from sensorflow.core.definitions import Definitions
+from sensorflow.core.explain import Why, explain
+from sensorflow.core.messages import (
+    AttemptEnded,
+    DeclaredReady,
+    Message,
+    Moment,
+    Receipt,
+    TimersDue,
+)
+from sensorflow.core.reading import declared_partition
+from sensorflow.core.state import RunRow
+from sensorflow.core.states import AttemptState, TaskState
+from sensorflow.core.vocabulary import Event, JsonValue
+from sensorflow.ports import Store
+from sensorflow.store.memory import MemoryStore
+
+
+class FakeClock:
+    """A clock that moves when it is told to."""
+
+    def __init__(self, now: float = 0.0) -> None:
+        self._now = now
+
+    def now(self) -> float:
+        """Return seconds since the epoch."""
+        return self._now
+
+    def monotonic(self) -> float:
+        """Return the same; this clock never jumps back."""
+        return self._now
+
+    def advance(self, seconds: float) -> None:
+        """Move on."""
+        if seconds < 0:
+            raise ValueError(f"expected a number of seconds >= 0, found {seconds}")
+        self._now += seconds
+
+
+class VirtualService:
+    """The production decisions over an in-memory store; attempts end when the test says so.
+
+    Every call is one transaction, as a group of one is in the service.
+    """
+
+    def __init__(
+        self, definitions: Definitions, *, clock: FakeClock | None = None, workers: int = 1_000
+    ) -> None:
+        self.definitions = definitions
+        self.clock = clock or FakeClock()
+        self.store: Store = MemoryStore()
+        self.workers = workers
+        #: Every attempt that was started, in order.
+        self.started: list[StartAttempt] = []
+        self._ids = 0
+        self._events = 0
+
+    def send(self, message: Message) -> Receipt | None:
+        """Decide a message and start what may start.
+
+        Raises:
+            SensorflowError: what is wrong with the message; nothing is changed.
+        """
+        moment = Moment(now=self.clock.now(), new_id=self._new_id, draw=lambda: 0.0)
+        state = self.store.begin()
+        try:
+            answer = decide(self.definitions, state, message, moment)
+            orders = dispatch(self.definitions, state, self.workers, moment)
+        except BaseException:
+            self.store.rollback()
+            raise
+        _run_to_end(self.store.commit())
+        self.started.extend(orders)
+        return answer
+
+    def ready(
+        self,
+        dataset: str,
+        partition: JsonValue = None,
+        *,
+        part: str | None = None,
+        event_id: str | None = None,
+    ) -> Receipt:
+        """Say that a dataset's partition, or a part of it, is ready, as `POST /api/v1/ready` does."""
+        definition = self.definitions.datasets[dataset]
+        self._events += 1
+        event = Event(source=f"/ready/{dataset}", id=event_id or f"event-{self._events}")
+        key = declared_partition(definition, partition)
+        receipt = self.send(DeclaredReady(event=event, dataset=dataset, partition=key, part=part))
+        if receipt is None:
+            raise TypeError("an event is always answered with a receipt")
+        return receipt
+
+    def end(
+        self, order: StartAttempt, state: AttemptState = AttemptState.SUCCEEDED, error: str | None = None
+    ) -> None:
+        """Let an attempt end."""
+        self.send(
+            AttemptEnded(run_id=order.run_id, task=order.task, number=order.number, state=state, error=error)
+        )
+
+    def end_all(self) -> None:
+        """Let every attempt that runs succeed, and those that this starts, until none runs."""
+        while running := self.running():
+            for order in running:
+                self.end(order)
+
+    def running(self) -> list[StartAttempt]:
+        """Return the attempts that have started and not ended."""
+        keys = {(row.run_id, row.task, row.number) for row in self.store.reader.running()}
+        return [order for order in self.started if (order.run_id, order.task, order.number) in keys]
+
+    def pass_time(self, seconds: float) -> None:
+        """Move the clock on, stopping at every timer on the way."""
+        until = self.clock.now() + seconds
+        while (due_at := self.store.reader.next_timer_at()) is not None and due_at <= until:
+            self.clock.advance(max(0.0, due_at - self.clock.now()))
+            self.send(TimersDue())
+        self.clock.advance(until - self.clock.now())
+
+    def run_of(self, pipeline: str, partition: str) -> RunRow | None:
+        """Return the run of a pipeline for a partition."""
+        return self.store.reader.run_of(pipeline, partition)
+
+    def task_states(self, pipeline: str, partition: str) -> dict[str, TaskState]:
+        """Return where each task of a partition stands."""
+        why = self.why(pipeline, partition)
+        return {task.name: task.state for task in why.tasks}
+
+    def why(self, pipeline: str, partition: str) -> Why:
+        """Return why the tasks of a partition have not run."""
+        return explain(
+            self.definitions, self.store.reader, pipeline, partition, self.workers, self.clock.now()
+        )
+
+    def _new_id(self) -> str:
+        self._ids += 1
+        return f"run-{self._ids:08}"
+
+
+def _run_to_end(commit: Coroutine[Any, Any, None]) -> None:
+    """Run a commit that has nothing to wait for, as that of the store in memory."""
+    try:
+        commit.send(None)
+    except StopIteration:
+        return
+    raise RuntimeError("the commit waits; a virtual service needs a store in memory")

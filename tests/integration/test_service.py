@@ -1,0 +1,220 @@
+"""The loop over a real SQLite store: what is answered, what is kept, what is started again."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from sensorflow import service as service_module
+from sensorflow.clock import SystemClock
+from sensorflow.core.commands import StartAttempt
+from sensorflow.core.definitions import Definitions
+from sensorflow.core.errors import NotFoundError, OverloadedError, UnavailableError
+from sensorflow.core.messages import (
+    AttemptEnded,
+    DeclaredReady,
+    EventState,
+    LostAttempt,
+    Receipt,
+    RetryTasks,
+)
+from sensorflow.core.states import AttemptState, TaskState
+from sensorflow.core.vocabulary import (
+    Command,
+    DatasetDefinition,
+    DatasetInput,
+    Event,
+    Grain,
+    Partitioning,
+    PipelineDefinition,
+    RetryPolicy,
+    Selection,
+    TaskDefinition,
+)
+from sensorflow.ports import AttemptKey, StoreError
+from sensorflow.service import Service
+from sensorflow.store.sqlite import SqliteStore
+
+DAILY = Partitioning(Grain.DAILY)
+DEFINITIONS = Definitions(
+    pipelines={
+        "p": PipelineDefinition(
+            name="p",
+            partitioning=DAILY,
+            tasks={
+                "load": TaskDefinition(
+                    name="load",
+                    action=Command(argv=("true",)),
+                    inputs=(DatasetInput(dataset="a", selection=Selection.SAME),),
+                    retries=RetryPolicy(max=1, delay_s=0.01, jitter=0),
+                )
+            },
+        )
+    },
+    datasets={"a": DatasetDefinition(name="a", partitioning=DAILY)},
+    sensors={},
+)
+
+
+class Recorder:
+    """An executor that starts nothing and says when it was told to."""
+
+    def __init__(self) -> None:
+        self.orders: asyncio.Queue[StartAttempt] = asyncio.Queue()
+        self.rescued: list[LostAttempt] = []
+
+    def start(self, order: StartAttempt) -> None:
+        self.orders.put_nowait(order)
+
+    def stop(self, key: AttemptKey, reason: str) -> None:
+        raise AssertionError(f"nothing is to be stopped: {key}, {reason}")
+
+    async def rescue(self, lost: Sequence[LostAttempt]) -> None:
+        self.rescued.extend(lost)
+
+    async def close(self) -> None:
+        return
+
+
+@asynccontextmanager
+async def serving(path: Path) -> AsyncIterator[tuple[Service, Recorder, SqliteStore]]:
+    store = SqliteStore(path)
+    recorder = Recorder()
+    service = Service(DEFINITIONS, store, recorder, SystemClock(), workers=4)
+    loop = asyncio.create_task(service.run())
+    await service.started.wait()
+    try:
+        yield service, recorder, store
+    finally:
+        service.hold()
+        service.finish()
+        await loop
+        store.close()
+
+
+def ready(partition: str, event_id: str | None = None) -> DeclaredReady:
+    event = Event(source="/ready/a", id=event_id or partition)
+    return DeclaredReady(event=event, dataset="a", partition=partition)
+
+
+def ended(order: StartAttempt, state: AttemptState) -> AttemptEnded:
+    return AttemptEnded(run_id=order.run_id, task=order.task, number=order.number, state=state)
+
+
+async def test_an_answer_comes_after_the_commit_and_the_attempt_starts(tmp_path: Path) -> None:
+    async with serving(tmp_path / "state.db") as (service, recorder, store):
+        receipt = await service.submit(ready("2026-06-01"))
+        assert receipt is not None
+        assert store.reader.event(receipt.seq) is not None
+        assert (await recorder.orders.get()).partition == "2026-06-01"
+
+
+async def test_a_failed_attempt_is_started_again_by_its_timer(tmp_path: Path) -> None:
+    async with serving(tmp_path / "state.db") as (service, recorder, _):
+        await service.submit(ready("2026-06-01"))
+        service.post(ended(await recorder.orders.get(), AttemptState.FAILED))
+        async with asyncio.timeout(10):
+            assert (await recorder.orders.get()).number == 2
+
+
+async def test_a_restart_puts_interrupted_attempts_back_and_fires_nothing_else(tmp_path: Path) -> None:
+    async with serving(tmp_path / "state.db") as (service, recorder, _):
+        await service.submit(ready("2026-06-01"))
+        await service.submit(ready("2026-06-02"))
+        first = await recorder.orders.get()
+        second = await recorder.orders.get()
+        service.post(ended(first, AttemptState.SUCCEEDED))
+    async with serving(tmp_path / "state.db") as (service, recorder, store):
+        async with asyncio.timeout(10):
+            again = await recorder.orders.get()
+        assert (again.partition, again.number) == (second.partition, 2)
+        assert [lost.run_id for lost in recorder.rescued] == [second.run_id]
+        assert recorder.orders.empty()
+        assert (await service.submit(ready("2026-06-01"))).state is EventState.DUPLICATE  # type: ignore[union-attr]
+        attempt = store.reader.attempt(second.run_id, "load", 1)
+        assert attempt is not None
+        assert attempt.state is AttemptState.INTERRUPTED
+
+
+async def test_what_is_wrong_with_a_message_is_its_senders_answer(tmp_path: Path) -> None:
+    async with serving(tmp_path / "state.db") as (service, _, _):
+        with pytest.raises(NotFoundError, match="no run x"):
+            await service.submit(RetryTasks(run_id="x"))
+
+
+async def test_a_batch_is_one_commit_with_an_answer_each(tmp_path: Path) -> None:
+    async with serving(tmp_path / "state.db") as (service, _, _):
+        answers = await service.submit_all([ready("2026-06-01"), RetryTasks(run_id="x"), ready("2026-06-01")])
+        assert isinstance(answers[0], Receipt)
+        assert isinstance(answers[1], NotFoundError)
+        assert isinstance(answers[2], Receipt)
+        assert answers[2].state is EventState.DUPLICATE
+
+
+async def test_a_message_that_cannot_be_decided_harms_no_other(tmp_path: Path) -> None:
+    async with serving(tmp_path / "state.db") as (service, _, store):
+        poison = DeclaredReady(event=Event(source="/x", id="1"), dataset="unheard_of", partition="2026-06-01")
+        asked: list[Awaitable[Receipt | None]] = [
+            asyncio.ensure_future(service.submit(message))
+            for message in (ready("2026-06-01"), poison, ready("2026-06-02"))
+        ]
+        first, failed, third = await asyncio.gather(*asked, return_exceptions=True)
+        assert isinstance(first, Receipt)
+        assert isinstance(failed, KeyError)
+        assert isinstance(third, Receipt)
+        batch = await service.submit_all([ready("2026-06-03"), poison])
+        assert isinstance(batch[0], Receipt)
+        assert str(batch[1]) == "this event could not be handled: KeyError"
+        assert store.reader.identity("/x", "1") is None
+
+
+async def test_a_store_that_takes_no_writes_refuses_and_forgets_no_end_of_an_attempt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service_module, "_STORE_RETRY_S", 0.01)
+    async with serving(tmp_path / "state.db") as (service, recorder, store):
+        await service.submit(ready("2026-06-01"))
+        order = await recorder.orders.get()
+        real, refused = store.commit, asyncio.Event()
+        monkeypatch.setattr(store, "commit", _failing(store, refused))
+        with pytest.raises(UnavailableError, match="disk is full"):
+            await service.submit(ready("2026-06-02"))
+        assert service.trouble == "disk is full"
+        refused.clear()
+        service.post(ended(order, AttemptState.SUCCEEDED))
+        await refused.wait()
+        monkeypatch.setattr(store, "commit", real)
+        async with asyncio.timeout(10):
+            while service.trouble:
+                await asyncio.gather(service.submit(ready("2026-06-03")), return_exceptions=True)
+        row = store.reader.task(order.run_id, "load")
+        assert row is not None
+        assert row.state is TaskState.SUCCEEDED
+        assert store.reader.identity("/ready/a", "2026-06-02") is None
+
+
+def _failing(store: SqliteStore, refused: asyncio.Event) -> Callable[..., Awaitable[None]]:
+    async def commit(*, busy: bool = False) -> None:
+        store.rollback()
+        refused.set()
+        raise StoreError("disk is full")
+
+    return commit
+
+
+async def test_a_full_inbox_refuses_and_stores_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service_module, "INBOX", 2)
+    async with serving(tmp_path / "state.db") as (service, _, store):
+        days = [f"2026-06-0{day}" for day in range(1, 9)]
+        asked = [asyncio.create_task(service.submit(ready(day))) for day in days]
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        refused = {
+            day for day, answer in zip(days, answers, strict=True) if isinstance(answer, OverloadedError)
+        }
+        assert len(refused) >= 6
+        stored = {day for day in days if store.reader.identity("/ready/a", day) is not None}
+        assert stored == set(days) - refused
