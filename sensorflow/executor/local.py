@@ -1,0 +1,185 @@
+"""Runs attempts as processes of this machine."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import structlog
+
+from sensorflow.core.commands import StartAttempt
+from sensorflow.core.messages import AttemptEnded, AttemptStarted, LostAttempt
+from sensorflow.core.states import AttemptState
+from sensorflow.executor.attempt_files import (
+    attempt_environment,
+    context_document,
+    context_path,
+    inherited_environment,
+    log_path,
+)
+from sensorflow.executor.orphans import orphaned_groups
+from sensorflow.ports import AttemptKey, AttemptPlace, Outcome, Report, TaskKind
+from sensorflow.processes import process_started, stop_group
+
+_log = structlog.get_logger()
+
+_SKIPPED_EXIT_CODE = 99
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """An attempt from its order to its end."""
+
+    order: StartAttempt
+    work: "asyncio.Task[Outcome]"
+    #: Stands until the timeout.
+    timer: asyncio.TimerHandle | None = None
+    started: bool = False
+    #: How it ends, and why, where it was told to end.
+    verdict: tuple[AttemptState, str] | None = None
+
+
+class LocalExecutor:
+    """Implements `ports.Executor`. Use it inside one running event loop.
+
+    Args:
+        kinds: What runs each type of action; closed together with the executor.
+        report: Told of every start and, exactly once for each attempt, of its end.
+        stop_grace_s: Seconds between SIGTERM and SIGKILL for what `rescue` finds.
+        hidden_names: Names in the service's environment that tasks must not see.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        kinds: Mapping[type, TaskKind],
+        report: Report,
+        *,
+        stop_grace_s: float = 10.0,
+        hidden_names: frozenset[str] = frozenset(),
+    ) -> None:
+        self._home = home.absolute()
+        self._kinds = kinds
+        self._report = report
+        self._stop_grace_s = stop_grace_s
+        self._inherited = inherited_environment(os.environ, hidden_names, str(Path(sys.executable).parent))
+        self._attempts: dict[AttemptKey, _Attempt] = {}
+        self._closing = False
+
+    def start(self, order: StartAttempt) -> None:
+        """Start an attempt; one that runs already is left alone. Never raises: failures are reported."""
+        key = (order.run_id, order.task, order.number)
+        if key in self._attempts:
+            return
+        attempt = _Attempt(order, asyncio.create_task(self._work(order)))
+        self._attempts[key] = attempt
+        attempt.work.add_done_callback(partial(self._end, key))
+        if order.timeout_s is not None:
+            attempt.timer = asyncio.get_running_loop().call_later(
+                order.timeout_s, _stop, attempt, AttemptState.FAILED, f"timed out after {order.timeout_s:g} s"
+            )
+        if self._closing:
+            self._interrupt(attempt)
+
+    def stop(self, key: AttemptKey, reason: str) -> None:
+        """Stop an attempt, which then ends cancelled. Unknown attempts are ignored."""
+        if attempt := self._attempts.get(key):
+            _stop(attempt, AttemptState.CANCELLED, reason)
+
+    async def rescue(self, lost: Sequence[LostAttempt]) -> None:
+        """Stop what attempts of a dead service left running; return when nothing of it is left."""
+        if lost:
+            groups = orphaned_groups(self._home, lost)
+            await asyncio.gather(*(stop_group(group, self._stop_grace_s) for group in groups))
+
+    async def close(self) -> None:
+        """Stop all attempts, each reported as interrupted, then close the kinds."""
+        self._closing = True
+        while self._attempts:
+            for attempt in self._attempts.values():
+                self._interrupt(attempt)
+            await asyncio.wait([attempt.work for attempt in self._attempts.values()])
+        for kind in self._kinds.values():
+            await kind.close()
+
+    def _interrupt(self, attempt: _Attempt) -> None:
+        _stop(attempt, AttemptState.INTERRUPTED, "the service stopped")
+
+    async def _work(self, order: StartAttempt) -> Outcome:
+        return await self._kinds[type(order.action)].run(order, self._place(order))
+
+    def _place(self, order: StartAttempt) -> AttemptPlace:
+        identity = (order.run_id, order.task, order.number)
+        context_file = context_path(self._home, *identity)
+        context = json.dumps(context_document(order), indent=1)
+        context_file.parent.mkdir(parents=True, exist_ok=True)
+        context_file.write_text(context, encoding="utf-8")
+        return AttemptPlace(
+            home=self._home,
+            log=log_path(self._home, *identity),
+            context_file=context_file,
+            env=attempt_environment(order, self._inherited, context_file),
+            started=partial(self._started, order),
+        )
+
+    def _started(self, order: StartAttempt, pid: int) -> None:
+        self._attempts[order.run_id, order.task, order.number].started = True
+        self._report(
+            AttemptStarted(
+                run_id=order.run_id,
+                task=order.task,
+                number=order.number,
+                pid=pid,
+                pid_started=process_started(pid),
+            )
+        )
+
+    def _end(self, key: AttemptKey, work: "asyncio.Task[Outcome]") -> None:
+        attempt = self._attempts.pop(key)
+        if attempt.timer:
+            attempt.timer.cancel()
+        run_id, task, number = key
+        state, exit_code, error = _ending(attempt, work)
+        self._report(
+            AttemptEnded(
+                run_id=run_id, task=task, number=number, state=state, exit_code=exit_code, error=error
+            )
+        )
+
+
+def _stop(attempt: _Attempt, state: AttemptState, reason: str) -> None:
+    # A second cancel would cut short what the first one began: the first verdict stands.
+    if attempt.verdict is None and attempt.work.cancel():
+        attempt.verdict = (state, reason)
+
+
+def _ending(attempt: _Attempt, work: "asyncio.Task[Outcome]") -> tuple[AttemptState, int | None, str | None]:
+    """Return state, exit code and error of an attempt whose work is done."""
+    failure = None if work.cancelled() else work.exception()
+    if failure is not None and not isinstance(failure, OSError | ValueError):
+        _log.error("attempt broke", run_id=attempt.order.run_id, task=attempt.order.task, exc_info=failure)
+    if attempt.verdict and (failure is not None or work.cancelled()):
+        state, reason = attempt.verdict
+        return state, None, reason
+    if work.cancelled():  # The event loop is being shut down.
+        return AttemptState.INTERRUPTED, None, "the service stopped"
+    if failure is not None:
+        return AttemptState.FAILED, None, _failure_text(failure, started=attempt.started)
+    outcome = work.result()
+    if outcome.exit_code == 0:
+        return AttemptState.SUCCEEDED, 0, outcome.error
+    if outcome.exit_code == _SKIPPED_EXIT_CODE:
+        return AttemptState.SKIPPED, _SKIPPED_EXIT_CODE, outcome.error
+    return AttemptState.FAILED, outcome.exit_code, outcome.error or f"exit status {outcome.exit_code}"
+
+
+def _failure_text(failure: BaseException, *, started: bool) -> str:
+    if isinstance(failure, OSError) and failure.filename:
+        text = f"{failure.strerror}: {failure.filename}"
+    else:
+        text = f"{type(failure).__name__}: {failure}"
+    return text if started else f"cannot start: {text}"

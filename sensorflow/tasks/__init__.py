@@ -1,0 +1,1 @@
+"""What a task does: each kind of action that an attempt can run."""

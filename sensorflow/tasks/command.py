@@ -1,0 +1,110 @@
+"""Runs a program, as argv or as one `sh -c` line."""
+
+import re
+import subprocess
+from os import SEEK_END
+from pathlib import Path
+
+from sensorflow.core.commands import StartAttempt
+from sensorflow.core.vocabulary import Command
+from sensorflow.ports import AttemptPlace, Outcome
+from sensorflow.processes import group_ended_within, signal_name, stop_child, stop_group, wait_for_exit
+
+#: What a shell answers for a program that is not there, and for one that cannot be run.
+_NOT_FOUND, _NOT_RUNNABLE = 127, 126
+_SUCCEEDED, _SKIPPED = 0, 99
+#: So much of a log is looked through for its last line, and so much of the line is told.
+_TAIL_BYTES, _LINE_LETTERS = 2048, 300
+#: What a program left running gets so long to end by itself, as `cmd > >(tee out)` needs it.
+_LINGER_S = 1.0
+
+_PLACEHOLDER = re.compile(r"\{(partition|partition_start|partition_end|pipeline|task|run_id|attempt)\}")
+
+
+class CommandKind:
+    """Implements `ports.TaskKind` for `Command`. An attempt is over when its whole group is.
+
+    Args:
+        stop_grace_s: Seconds between SIGTERM and SIGKILL.
+    """
+
+    def __init__(self, *, stop_grace_s: float = 10.0) -> None:
+        self._stop_grace_s = stop_grace_s
+
+    async def run(self, order: StartAttempt, place: AttemptPlace) -> Outcome:
+        """Run the program; its output goes straight into the log."""
+        assert isinstance(order.action, Command)
+        argv = command_line(order.action, order)
+        try:
+            process = _spawn(argv, place)
+        except FileNotFoundError as error:
+            if error.filename != argv[0]:
+                raise
+            return Outcome(_NOT_FOUND, f"program not found: {argv[0]}")
+        except PermissionError as error:
+            if error.filename != argv[0]:
+                raise
+            return Outcome(_NOT_RUNNABLE, f"program may not be run: {argv[0]}")
+        try:
+            place.started(process.pid)
+            status = await wait_for_exit(process)
+            if not await group_ended_within(process.pid, _LINGER_S):
+                await stop_group(process.pid, self._stop_grace_s)
+        except BaseException:
+            await stop_child(process, self._stop_grace_s)
+            raise
+        return exit_outcome(status, place.log)
+
+    async def close(self) -> None:
+        """Nothing is kept between attempts."""
+
+
+def command_line(command: Command, order: StartAttempt) -> list[str]:
+    """Return the argv of an attempt. Values replace placeholders in argv, never in a line."""
+    if not command.argv:
+        return ["sh", "-c", command.line]
+    values = {
+        "partition": order.partition,
+        "partition_start": order.partition_start or "",
+        "partition_end": order.partition_end or "",
+        "pipeline": order.pipeline,
+        "task": order.task,
+        "run_id": order.run_id,
+        "attempt": str(order.number),
+    }
+    return [_PLACEHOLDER.sub(lambda found: values[found[1]], element) for element in command.argv]
+
+
+def exit_outcome(status: int, log: Path) -> Outcome:
+    """Return what an exit status means; negative is the number of the signal that killed.
+
+    Of a failure the log's last line is told too: most programs say there what was wrong.
+    """
+    if status < 0:
+        return Outcome(128 - status, f"killed by {signal_name(-status)}")
+    if status in (_SUCCEEDED, _SKIPPED):
+        return Outcome(status)
+    line = _last_line(log)
+    return Outcome(status, f"exit status {status}: {line}" if line else f"exit status {status}")
+
+
+def _last_line(log: Path) -> str:
+    """Return the last line of a log that says something, short and printable."""
+    with log.open("rb") as file:
+        file.seek(max(0, file.seek(0, SEEK_END) - _TAIL_BYTES))
+        lines = file.read().decode(errors="replace").split("\n")
+    text = next((line.strip() for line in reversed(lines) if line.strip()), "")
+    return "".join(letter if letter.isprintable() else " " for letter in text)[:_LINE_LETTERS]
+
+
+def _spawn(argv: list[str], place: AttemptPlace) -> "subprocess.Popen[bytes]":
+    with place.log.open("ab") as log:
+        return subprocess.Popen(
+            argv,
+            cwd=place.home,
+            env=place.env,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
