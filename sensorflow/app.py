@@ -1,0 +1,235 @@
+"""The composition root: from a home folder to a running service."""
+
+import asyncio
+import fcntl
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+from aiohttp import web
+
+from sensorflow.clock import SystemClock
+from sensorflow.config.settings import Settings, load_settings
+from sensorflow.core.errors import SensorflowError
+from sensorflow.core.vocabulary import Command, PythonFunction
+from sensorflow.executor.attempt_files import log_path
+from sensorflow.executor.local import LocalExecutor
+from sensorflow.home import Home, load_home
+from sensorflow.ports import Store
+from sensorflow.sensors import SENSORS
+from sensorflow.sensors.supervision import SensorSupervisor
+from sensorflow.service import Service
+from sensorflow.store.sqlite import SqliteStore
+from sensorflow.tasks.command import CommandKind
+from sensorflow.tasks.python import PythonKind
+from sensorflow.web import Api, build_app
+
+log = structlog.get_logger(__name__)
+
+#: What the service keeps, in the home.
+STATE_FOLDER = ".sensorflow"
+
+
+class CannotServeError(SensorflowError):
+    """The home is served already, or the address is taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A service that serves."""
+
+    home: Home
+    service: Service
+    store: Store
+    #: Where it can be reached, as `http://127.0.0.1:8484`.
+    url: str
+    #: Ends only when the service can no longer serve.
+    loop: "asyncio.Task[None]"
+
+
+def serve(home: Path, host: str | None = None, port: int | None = None) -> int:
+    """Serve a home until SIGTERM or SIGINT; return the exit code.
+
+    Raises:
+        DefinitionsError: the home's files cannot be used.
+        CannotServeError: the home is served already, or the address is taken.
+    """
+    settings = load_settings(home, os.environ)
+    configure_logging(settings)
+    return asyncio.run(_serve(home, settings, host, port))
+
+
+async def _serve(home: Path, settings: Settings, host: str | None, port: int | None) -> int:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with running(home, settings, host=host, port=port) as service:
+        log.info("serving", url=service.url, pipelines=len(service.home.definitions.pipelines))
+        stopped = asyncio.create_task(stop.wait())
+        await asyncio.wait({stopped, service.loop}, return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        log.info("stopping: no further attempt starts, those that run are interrupted")
+    return 0
+
+
+@asynccontextmanager
+async def running(
+    home_path: Path, settings: Settings, *, host: str | None = None, port: int | None = None
+) -> AsyncIterator[Running]:
+    """Serve a home for as long as the context lasts; leaving it is a graceful stop.
+
+    Args:
+        port: 0 takes any free one; None takes the settings'.
+
+    Raises:
+        DefinitionsError: the home's files cannot be used.
+        CannotServeError: the home is served already, or the address is taken.
+    """
+    home = load_home(home_path, os.environ, SENSORS)
+    for warning in home.warnings:
+        log.warning(str(warning))
+    host = settings.host if host is None else host
+    port = settings.port if port is None else port
+    async with AsyncExitStack() as stack:
+        lock = stack.enter_context(_home_lock(home.path / STATE_FOLDER / "lock"))
+        clock = SystemClock()
+        store = SqliteStore(home.path / settings.store)
+        stack.callback(store.close)
+        executor = LocalExecutor(
+            home.path,
+            {
+                Command: CommandKind(stop_grace_s=settings.stop_grace),
+                PythonFunction: PythonKind(
+                    home.path, workers=settings.python_workers, stop_grace_s=settings.stop_grace
+                ),
+            },
+            lambda message: service.post(message),  # noqa: PLW0108 - the service is made below, of this executor
+            stop_grace_s=settings.stop_grace,
+            hidden_names=home.secret_names,
+        )
+        service = Service(home.definitions, store, executor, clock, workers=settings.workers)
+        loop = asyncio.create_task(service.run(), name="service")
+        stack.push_async_callback(_drain, service, executor, loop)
+        started = asyncio.create_task(service.started.wait())
+        await asyncio.wait({started, loop}, return_when=asyncio.FIRST_COMPLETED)
+        if loop.done():
+            started.cancel()
+            await loop
+        supervisor = SensorSupervisor(service.submit_all, clock)
+        runner = web.AppRunner(
+            build_app(_api(home, settings, host, service, store, supervisor, clock)), access_log=None
+        )
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        url = await _listen(runner, host, port)
+        lock.write_text(json.dumps({"pid": os.getpid(), "url": url}))
+        stack.push_async_callback(supervisor.stop)
+        for key, definition in home.definitions.sensors.items():
+            if definition.kind in home.kinds:
+                supervisor.start(
+                    definition, home.kinds[definition.kind], home=home.path, instance=store.instance
+                )
+            log.debug("sensor", pipeline=key[0], sensor=key[1], type=definition.kind)
+        yield Running(home, service, store, url, loop)
+
+
+async def _drain(service: Service, executor: LocalExecutor, loop: "asyncio.Task[None]") -> None:
+    """Stop what runs, keep its end, and return when all is on disk."""
+    service.hold()
+    await executor.close()
+    service.finish()
+    await loop
+
+
+def _api(
+    home: Home,
+    settings: Settings,
+    host: str,
+    service: Service,
+    store: Store,
+    supervisor: SensorSupervisor,
+    clock: SystemClock,
+) -> Api:
+    def not_ready() -> Mapping[str, str]:
+        return {"store": service.trouble} if service.trouble else {}
+
+    return Api(
+        definitions=lambda: service.definitions,
+        submit=service.submit,
+        submit_all=service.submit_all,
+        store=store,
+        clock=clock,
+        sensor_error=lambda pipeline, name: supervisor.status(pipeline, name).error,
+        log_path=lambda run_id, task, number: log_path(home.path, run_id, task, number),
+        not_ready=not_ready,
+        workers=settings.workers,
+        host=host,
+        body_limit=settings.body_limit,
+        batch_limit=settings.batch_limit,
+    )
+
+
+async def _listen(runner: web.AppRunner, host: str, port: int) -> str:
+    site = web.TCPSite(runner, host, port)
+    try:
+        await site.start()
+    except OSError as error:
+        raise CannotServeError(
+            f"cannot listen at {host}:{port}: {error.strerror}; another port: `sensorflow serve --port N`"
+        ) from None
+    bound = runner.addresses[0]
+    shown = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
+    return f"http://{shown}:{bound[1]}"
+
+
+@contextmanager
+def _home_lock(path: Path) -> Iterator[Path]:
+    """Hold the home; the lock falls with the process, however it ends."""
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    with path.open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise CannotServeError(_held_by(file.read())) from None
+        file.truncate(0)
+        yield path
+
+
+def _held_by(content: str) -> str:
+    try:
+        holder = json.loads(content)
+        return f"this home is served already, by process {holder['pid']} at {holder['url']}"
+    except (ValueError, KeyError, TypeError):
+        return "this home is served already, by a service that is just starting"
+
+
+def configure_logging(settings: Settings) -> None:
+    """Write log lines to stderr, as text or as JSON."""
+    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    renderer = (
+        structlog.processors.JSONRenderer()
+        if settings.log_format == "json"
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info
+            if settings.log_format == "json"
+            else structlog.processors.StackInfoRenderer(),
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )

@@ -1,0 +1,154 @@
+"""Asks the service, and turns what goes wrong into a sentence and an exit code."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from typing import Any
+from urllib.parse import SplitResult, quote, urlencode, urlsplit
+
+from sensorflow.cli.common import CliError, Common, ExitCode
+
+TIMEOUT_S = 30.0
+DEFAULT_PORT = 8484
+
+
+def service_url(common: Common) -> str:
+    """Return where the service is: `--url`, else what the settings of the home say.
+
+    Raises:
+        DefinitionsError: the settings cannot be read.
+    """
+    if common.url:
+        return common.url
+    from sensorflow.config.settings import load_settings
+
+    settings = load_settings(common.home_dir, os.environ)
+    host = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104
+    return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
+
+
+def path(*parts: str) -> str:
+    """Return a path of the API, each part quoted."""
+    return "/api/v1/" + "/".join(quote(part, safe="") for part in parts)
+
+
+class Client:
+    """The service at one address. Proxies and redirects are left alone: the token goes nowhere else."""
+
+    def __init__(self, url: str, token: str | None) -> None:
+        self.url = url.rstrip("/")
+        self._token = token
+        self._parts = _split(self.url)
+
+    @classmethod
+    def of(cls, common: Common) -> "Client":
+        """Return the client that the options name."""
+        return cls(service_url(common), common.token)
+
+    def get(self, where: str, query: Mapping[str, object | None] | None = None) -> Any:
+        """Return the JSON of an answer; parameters that are None are left out."""
+        with self._asked("GET", _with_query(where, query)) as response:
+            return self._document(response)
+
+    def pages(self, where: str, query: Mapping[str, object | None] | None = None) -> Iterator[Any]:
+        """Yield the items of a list over all its pages."""
+        cursor = None
+        while True:
+            page = self.get(where, {"limit": 500, **(query or {}), "cursor": cursor})
+            yield from page["items"]
+            cursor = page["next"]
+            if cursor is None:
+                return
+
+    def post(self, where: str, body: bytes, content_type: str = "application/json") -> Any:
+        """Send a body and return the JSON of the answer."""
+        with self._asked("POST", where, body, content_type) as response:
+            return self._document(response)
+
+    def stream(self, where: str, query: Mapping[str, object | None]) -> Iterator[bytes]:
+        """Yield an answer's bytes as they come, however long that takes."""
+        with self._asked("GET", _with_query(where, query), endless=True) as response:
+            while chunk := response.read1(64 * 1024):
+                yield chunk
+
+    @contextmanager
+    def _asked(
+        self,
+        method: str,
+        where: str,
+        body: bytes | None = None,
+        content_type: str = "",
+        *,
+        endless: bool = False,
+    ) -> Iterator[HTTPResponse]:
+        headers = {"Accept": "application/json, text/plain", "User-Agent": "sensorflow"}
+        if content_type:
+            headers["Content-Type"] = content_type
+        if self._token:
+            headers["Authorization"] = f"Bearer {self._token}"
+        connect = HTTPSConnection if self._parts.scheme == "https" else HTTPConnection
+        connection = connect(self._parts.hostname or "", self._parts.port, timeout=TIMEOUT_S)
+        try:
+            connection.request(method, self._parts.path + where, body, headers)
+            response = connection.getresponse()
+            if response.status >= HTTPStatus.MULTIPLE_CHOICES:
+                raise self._refused(method, response)
+            if endless and connection.sock is not None:
+                connection.sock.settimeout(None)
+            yield response
+        except BrokenPipeError:
+            raise  # Of our own stdout, or of a service that hung up: both end quietly.
+        except (OSError, HTTPException) as error:
+            reason = str(error) or type(error).__name__
+            raise CliError(
+                ExitCode.UNREACHABLE,
+                f"the service at {self.url} cannot be reached ({reason}); "
+                "start it with `sensorflow serve`, or name it with --url",
+            ) from None
+        finally:
+            connection.close()
+
+    def _document(self, response: HTTPResponse) -> Any:
+        try:
+            return json.loads(response.read())
+        except ValueError:
+            raise self._stranger() from None
+
+    def _refused(self, method: str, response: HTTPResponse) -> CliError:
+        """Return the error that a problem document tells of."""
+        try:
+            detail = str(json.loads(response.read())["detail"])
+        except (ValueError, KeyError, TypeError):
+            return self._stranger()
+        if response.status == HTTPStatus.UNAUTHORIZED:
+            detail += "; name a token with --token or SENSORFLOW_TOKEN"
+        code = ExitCode.NOT_FOUND if response.status == HTTPStatus.NOT_FOUND else ExitCode.FAILED
+        if response.status == HTTPStatus.BAD_REQUEST and method == "GET":
+            code = ExitCode.USAGE  # A read has nothing but arguments that could be wrong.
+        return CliError(code, detail)
+
+    def _stranger(self) -> CliError:
+        return CliError(
+            ExitCode.UNREACHABLE, f"what answers at {self.url} is no sensorflow; name it with --url"
+        )
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        fits = parts.scheme in {"http", "https"} and parts.hostname and (parts.port is None or parts.port > 0)
+    except ValueError:
+        fits = False
+    if not fits:
+        raise CliError(
+            ExitCode.USAGE, f'--url: expected a URL as http://127.0.0.1:{DEFAULT_PORT}, found "{url}"'
+        )
+    return urlsplit(url)
+
+
+def _with_query(where: str, query: Mapping[str, object | None] | None) -> str:
+    given = {name: value for name, value in (query or {}).items() if value is not None}
+    return f"{where}?{urlencode(given)}" if given else where

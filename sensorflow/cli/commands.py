@@ -1,0 +1,133 @@
+"""The verbs by name, those that work on a home itself, and the way into them all."""
+
+import inspect
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from sensorflow import __version__
+from sensorflow.cli import output
+from sensorflow.cli.common import (
+    CliError,
+    Common,
+    ExitCode,
+    before_the_verb,
+    common_parameters,
+    shaped,
+    with_common,
+)
+from sensorflow.cli.reading import logs, runs, status, why
+from sensorflow.cli.sending import emit, ready, retry
+from sensorflow.core.errors import DefinitionsError, SensorflowError
+
+app = typer.Typer(
+    name="sensorflow",
+    help="Fires a task when all of its upstream data has arrived, for its partition.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def validate(common: Common) -> None:
+    """Check the files of a home."""
+    from sensorflow.home import load_home
+    from sensorflow.sensors import SENSORS
+
+    try:
+        home = load_home(common.home_dir, os.environ, SENSORS)
+    except DefinitionsError as error:
+        if common.json:
+            output.document({"valid": False, "problems": [_problem(problem) for problem in error.problems]})
+            raise typer.Exit(ExitCode.INVALID_DEFINITIONS) from None
+        raise
+    found = home.definitions
+    if common.json:
+        output.document({"valid": True, "problems": [], "warnings": [_problem(w) for w in home.warnings]})
+        return
+    for warning in home.warnings:
+        output.say(common, f"{warning} (a warning)")
+    counts = f"{len(found.pipelines)} pipelines, {len(found.sensors)} sensors, {len(found.datasets)} datasets"
+    output.line(f"valid: {counts}")
+
+
+def serve(
+    common: Common,
+    host: Annotated[str | None, typer.Option("--host", help="The address to listen on.")] = None,
+    port: Annotated[
+        int | None, typer.Option("--port", min=0, max=65535, help="The port to listen on.")
+    ] = None,
+) -> None:
+    """Run the service until it is told to stop."""
+    from sensorflow import app as service
+
+    raise typer.Exit(service.serve(common.home_dir, host, port))
+
+
+def demo(
+    common: Common,
+    once: Annotated[bool, typer.Option("--once", help="End when all has run, for machines.")] = False,
+    host: Annotated[str | None, typer.Option("--host", help="The address to listen on.")] = None,
+    port: Annotated[
+        int | None, typer.Option("--port", min=0, max=65535, help="The port to listen on.")
+    ] = None,
+) -> None:
+    """Run the demo of a home: the service, fed with a week of real data."""
+    from sensorflow.demo import run_demo
+
+    raise typer.Exit(run_demo(common.home_dir, once=once, host=host, port=port))
+
+
+def version(common: Common) -> None:
+    """Print the version."""
+    if common.json:
+        output.document({"version": __version__})
+    else:
+        output.line(f"sensorflow {__version__}")
+
+
+for _verb in (validate, serve, demo, ready, emit, status, runs, why, logs, retry, version):
+    app.command(_verb.__name__)(with_common(_verb))
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        output.line(f"sensorflow {__version__}")
+        raise typer.Exit
+
+
+_VERSION = inspect.Parameter(
+    "version",
+    inspect.Parameter.KEYWORD_ONLY,
+    annotation=Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ],
+    default=False,
+)
+app.callback(help=app.info.help)(shaped(before_the_verb, [*common_parameters(environment=True), _VERSION]))
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and leave with its exit code."""
+    try:
+        app(args=arguments, prog_name="sensorflow")
+    except CliError as error:
+        _fail(error.code, str(error))
+    except DefinitionsError as error:
+        _fail(ExitCode.INVALID_DEFINITIONS, str(error))
+    except SensorflowError as error:
+        _fail(ExitCode.FAILED, str(error))
+    sys.exit(ExitCode.DONE)
+
+
+def _fail(code: ExitCode, text: str) -> NoReturn:
+    for each in text.splitlines():
+        typer.echo(output.plain(each), err=True)
+    sys.exit(code)
+
+
+def _problem(problem: Any) -> dict[str, Any]:
+    return {name: getattr(problem, name) for name in ("file", "line", "column", "path", "message")}

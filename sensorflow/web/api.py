@@ -1,0 +1,44 @@
+"""What the routes need of the service around them."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from aiohttp import web
+
+from sensorflow.core.definitions import Definitions
+from sensorflow.core.errors import SensorflowError
+from sensorflow.core.messages import Message, Receipt
+from sensorflow.ports import Clock, Store
+
+MEBIBYTE = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Api:
+    """The service as the routes see it; handed in by the composition root."""
+
+    #: The definitions of now; a reload replaces them.
+    definitions: Callable[[], Definitions]
+    submit: Callable[[Message], Awaitable[Receipt | None]]
+    submit_all: Callable[[Sequence[Message]], Awaitable[Sequence[Receipt | SensorflowError | None]]]
+    #: Only read from.
+    store: Store
+    clock: Clock
+    #: By pipeline and name: what is wrong with a sensor, None where nothing is.
+    sensor_error: Callable[[str, str], str | None]
+    #: By run id, task and attempt number.
+    log_path: Callable[[str, str, int], Path]
+    #: What is not ready, by name, with why; empty when all is.
+    not_ready: Callable[[], Mapping[str, str]]
+    #: How many attempts the service runs at once.
+    workers: int
+    #: The address bound to, allowed as a `Host` beside the loopback names and `allowed_hosts`.
+    host: str = "127.0.0.1"
+    allowed_hosts: Sequence[str] = ()
+    #: Bytes of one body, and of one batch or NDJSON body.
+    body_limit: int = MEBIBYTE
+    batch_limit: int = 16 * MEBIBYTE
+
+
+API = web.AppKey("api", Api)

@@ -1,0 +1,124 @@
+"""Reads what was sent: limited in size, in depth and in type, before anything else looks at it."""
+
+import math
+import re
+from http import HTTPStatus
+from typing import TypeVar
+
+from aiohttp import web
+from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json
+
+from sensorflow.core.vocabulary import JsonValue
+from sensorflow.web.problems import ProblemError, bad_request, places, unprocessable
+
+#: How deep arrays and objects may be nested.
+MAX_DEPTH = 64
+
+#: Numbers that may be too large for a float, which would be read as infinite.
+_HUGE_NUMBER = re.compile(rb"[0-9][eE]\+?[0-9]{3}|[0-9]{200}")
+
+Body = TypeVar("Body", bound=BaseModel)
+
+
+async def read_body(request: web.Request, limit: int) -> bytes:
+    """Return the body, unpacked.
+
+    Raises:
+        ProblemError: 413, it has more bytes than `limit`; 400, it is not packed as it says.
+    """
+    too_large = ProblemError(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"expected a body of at most {limit} bytes, found a larger one"
+    )
+    if (request.content_length or 0) > limit:
+        raise too_large
+    body = bytearray()
+    try:
+        async for chunk in request.content.iter_any():
+            body += chunk
+            if len(body) > limit:
+                raise too_large
+    except web.RequestPayloadError as error:
+        raise bad_request(f"expected a body as its headers announce it: {error}") from None
+    return bytes(body)
+
+
+def parse_json(body: bytes) -> JsonValue:
+    """Return the JSON document.
+
+    Raises:
+        ValueError: it is none, nests too deep, or holds a number that is not finite.
+    """
+    document = from_json(body, allow_inf_nan=False)
+    if body.count(b"[") + body.count(b"{") > MAX_DEPTH or _HUGE_NUMBER.search(body):
+        _check(document)
+    return document
+
+
+def json_of(body: bytes) -> JsonValue:
+    """As `parse_json`, for a whole body.
+
+    Raises:
+        ProblemError: 400, it is no such document.
+    """
+    try:
+        return parse_json(body)
+    except ValueError as error:
+        raise bad_request(f"expected a JSON document: {error}") from None
+
+
+async def read_model(request: web.Request, model: type[Body], limit: int) -> Body:
+    """Return the JSON body as a model.
+
+    Raises:
+        ProblemError: 415, 413, 400 where it cannot be parsed, 422 where it is wrong.
+    """
+    require_type(request, "application/json")
+    document = json_of(await read_body(request, limit))
+    try:
+        return model.model_validate(document)
+    except ValidationError as error:
+        found = places(error)
+        first = found[0]
+        detail = f"{first.where or 'the body'}: expected {first.expected}, found {first.found}"
+        raise unprocessable(detail, *found) from None
+
+
+def require_type(request: web.Request, *allowed: str) -> str:
+    """Return the content type without its parameters.
+
+    Raises:
+        ProblemError: 415, it is none of `allowed`.
+    """
+    # aiohttp reads an absent header as application/octet-stream, which tells the sender nothing.
+    found = request.content_type if "Content-Type" in request.headers else "none"
+    if found not in allowed:
+        raise ProblemError(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            f"expected the content type {' or '.join(allowed)}, found {found}",
+            headers={"Accept-Post": ", ".join(allowed)},
+        )
+    return found
+
+
+def sent_text(header: str) -> str:
+    """Return a header's value as text that can be stored; bytes that are no UTF-8 are replaced."""
+    return header.encode(errors="surrogateescape").decode(errors="replace")
+
+
+def _check(document: JsonValue) -> None:
+    level: list[JsonValue] = [document]
+    depth = 0
+    while level:
+        below: list[JsonValue] = []
+        for value in level:
+            if isinstance(value, dict):
+                below.extend(value.values())
+            elif isinstance(value, list):
+                below.extend(value)
+            elif isinstance(value, float) and not math.isfinite(value):
+                raise ValueError("a number is too large")
+        depth += any(isinstance(value, dict | list) for value in level)
+        if depth > MAX_DEPTH:
+            raise ValueError(f"arrays and objects are nested deeper than {MAX_DEPTH}")
+        level = below

@@ -1,0 +1,113 @@
+"""Datasets and their partitions: what is there, and what of it is missing."""
+
+from typing import Any
+
+from aiohttp import web
+
+from sensorflow.core.readiness import missing_parts
+from sensorflow.core.state import PartitionRow
+from sensorflow.core.vocabulary import Completeness, DatasetDefinition
+from sensorflow.web import parameters
+from sensorflow.web.api import API, Api
+from sensorflow.web.parameters import make_cursor
+from sensorflow.web.problems import not_found
+from sensorflow.web.schemas import DatasetSchema, Page, PartitionSchema, answer, instant
+from sensorflow.web.sensors import sensor_name
+
+routes = web.RouteTableDef()
+
+
+@routes.get("/api/v1/datasets")
+async def list_datasets(request: web.Request) -> web.Response:
+    """List the datasets by name."""
+    api = request.app[API]
+    parameters.only(request, "limit", "cursor")
+    limit = parameters.limit(request)
+    after = parameters.cursor(request, "datasets") or ""
+    found = api.definitions().datasets
+    names = sorted(name for name in found if name > after)
+    following = make_cursor("datasets", names[limit - 1]) if len(names) > limit else None
+    return answer(
+        Page[DatasetSchema](items=[_dataset(api, found[name]) for name in names[:limit]], next=following)
+    )
+
+
+@routes.get("/api/v1/datasets/{name}")
+async def show_dataset(request: web.Request) -> web.Response:
+    """Show one dataset."""
+    parameters.only(request)
+    return answer(_dataset(request.app[API], _dataset_of_path(request)))
+
+
+@routes.get("/api/v1/datasets/{name}/partitions")
+async def list_partitions(request: web.Request) -> web.Response:
+    """List the partitions that something arrived for, the newest first."""
+    api = request.app[API]
+    parameters.only(request, "limit", "cursor")
+    dataset = _dataset_of_path(request)
+    limit = parameters.limit(request)
+    rows = api.store.listing.partitions(
+        dataset.name, after=parameters.cursor(request, "partitions"), limit=limit + 1
+    )
+    following = make_cursor("partitions", rows[limit - 1].partition) if len(rows) > limit else None
+    items = [_partition(api, dataset, row) for row in rows[:limit]]
+    return answer(Page[PartitionSchema](items=items, next=following))
+
+
+def _dataset_of_path(request: web.Request) -> DatasetDefinition:
+    name = request.match_info["name"]
+    found = request.app[API].definitions().datasets.get(name)
+    if found is None:
+        raise not_found(f'there is no dataset "{name}"')
+    return found
+
+
+def _dataset(api: Api, dataset: DatasetDefinition) -> DatasetSchema:
+    definitions = api.definitions()
+    ready, partial = api.store.listing.partition_counts(dataset.name)
+    newest = api.store.listing.newest(dataset.name)
+    producer = definitions.producers.get(dataset.name)
+    readers = definitions.readers.get(dataset.name, ())
+    return DatasetSchema(
+        name=dataset.name,
+        grain=dataset.partitioning.grain.value,
+        timezone=dataset.partitioning.timezone,
+        complete=_complete(dataset.complete),
+        newest=_newest(newest) if newest else None,
+        ready=ready,
+        partial=partial,
+        sensors=[
+            sensor_name((sensor.pipeline, sensor.name)) for sensor in definitions.feeds.get(dataset.name, ())
+        ],
+        producer="/".join(producer) if producer else None,
+        consumers=list(dict.fromkeys(f"{reader.pipeline.name}/{reader.task.name}" for reader in readers)),
+    )
+
+
+def _complete(complete: Completeness) -> dict[str, Any] | None:
+    if complete.parts:
+        return {"parts": sorted(complete.parts)}
+    if complete.count is not None:
+        return {"count": complete.count}
+    return None
+
+
+def _newest(row: PartitionRow) -> dict[str, Any]:
+    newest = {"version": row.version, "ready_at": instant(row.ready_at)}
+    return {"partition": row.partition, **newest} if row.partition else newest
+
+
+def _partition(api: Api, dataset: DatasetDefinition, row: PartitionRow) -> PartitionSchema:
+    parts = api.store.reader.parts(row.dataset, row.partition)
+    return PartitionSchema(
+        partition=row.partition or None,
+        state="ready" if row.ready else "partial",
+        version=row.version,
+        arrivals=row.arrivals,
+        parts=sorted(part for part in parts if part),
+        parts_missing=list(missing_parts(dataset, frozenset(parts))),
+        first_at=instant(row.first_at),
+        last_at=instant(row.last_at),
+        ready_at=instant(row.ready_at),
+        last_seq=max((part.seq for part in parts.values()), default=None),
+    )

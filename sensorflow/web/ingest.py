@@ -1,0 +1,188 @@
+"""The doors for what upstream systems tell: `POST /api/v1/ready` and `/api/v1/events`."""
+
+from collections.abc import Sequence
+from http import HTTPStatus
+
+from aiohttp import web
+from uuid_utils.compat import uuid7
+
+from sensorflow.core.errors import SensorflowError, UnknownDatasetError
+from sensorflow.core.messages import Arrival, DeclaredReady, EventState, Observed, Receipt
+from sensorflow.core.reading import declared_partition, known_part
+from sensorflow.core.vocabulary import Event
+from sensorflow.web import parameters
+from sensorflow.web.api import API
+from sensorflow.web.bodies import json_of, parse_json, read_body, read_model, require_type
+from sensorflow.web.cloudevents import NoEventError, read_binary, read_structured
+from sensorflow.web.problems import bad_request
+from sensorflow.web.schemas import (
+    ArrivalSchema,
+    ErrorPlace,
+    IngestAnswer,
+    InvalidSchema,
+    ReadyBody,
+    ReceiptSchema,
+    answer,
+)
+
+STRUCTURED = "application/cloudevents+json"
+BATCH = "application/cloudevents-batch+json"
+LINES = "application/x-ndjson"
+
+routes = web.RouteTableDef()
+
+
+@routes.post("/api/v1/ready")
+async def ready(request: web.Request) -> web.Response:
+    """Take somebody's word that a dataset's partition is there."""
+    api = request.app[API]
+    parameters.only(request)
+    body = await read_model(request, ReadyBody, api.body_limit)
+    dataset = api.definitions().datasets.get(body.dataset)
+    if dataset is None:
+        raise UnknownDatasetError(
+            f'expected a dataset that a pipeline or a sensor names, found "{body.dataset}"'
+        )
+    message = DeclaredReady(
+        event=Event(
+            source=body.source or f"/ready/{body.dataset}",
+            id=body.id or str(uuid7()),
+            subject=body.dataset,
+            time=body.time,
+            data=body.data,
+        ),
+        dataset=body.dataset,
+        partition=declared_partition(dataset, body.partition),
+        part=None if body.part is None else known_part(dataset, body.part),
+    )
+    return receipts_answer([stored(await api.submit(message))])
+
+
+@routes.post("/api/v1/events")
+async def events(request: web.Request) -> web.Response:
+    """Take CloudEvents: one, structured or binary, or many, as a batch or as lines."""
+    parameters.only(request, "atomic")
+    if "ce-id" in request.headers or "ce-specversion" in request.headers:
+        return await _one(request, binary=True)
+    kind = require_type(request, STRUCTURED, BATCH, LINES)
+    return await (_one(request, binary=False) if kind == STRUCTURED else _many(request, kind))
+
+
+async def _one(request: web.Request, *, binary: bool) -> web.Response:
+    api = request.app[API]
+    body = await read_body(request, api.body_limit)
+    try:
+        if binary:
+            event = read_binary(request.headers, request.content_type, body)
+        else:
+            event = read_structured(json_of(body))
+    except NoEventError as error:
+        raise bad_request(str(error), *error.errors) from None
+    return receipts_answer([stored(await api.submit(Observed(event=event)))])
+
+
+async def _many(request: web.Request, kind: str) -> web.Response:
+    """Store what is an event and tell by its place what is none; all or nothing with `atomic=1`."""
+    api = request.app[API]
+    atomic = parameters.flag(request, "atomic")
+    body = await read_body(request, api.batch_limit)
+    members = _lines(body) if kind == LINES else _batch(body)
+    invalid = {place: found for place, found in members if isinstance(found, NoEventError)}
+    if invalid and (atomic or len(invalid) == len(members)):
+        errors = [
+            ErrorPlace(where=f"/{place}{error.where}", expected=error.expected, found=error.found)
+            for place, problem in list(invalid.items())[:100]
+            for error in problem.errors
+        ]
+        detail = f"{len(invalid)} of {len(members)} are no events, nothing is stored"
+        raise bad_request(detail, *errors)
+    messages = [Observed(event=found) for _, found in members if isinstance(found, Event)]
+    told = iter(await api.submit_all(messages) if messages else ())
+    return receipts_answer(
+        [
+            InvalidSchema(index=place, reason=str(found))
+            if isinstance(found, NoEventError)
+            else _told(place, next(told))
+            for place, found in members
+        ]
+    )
+
+
+def _batch(body: bytes) -> list[tuple[int, Event | NoEventError]]:
+    documents = json_of(body)
+    if not isinstance(documents, list):
+        raise bad_request(
+            "expected a JSON array of CloudEvents, found something else",
+            ErrorPlace(where="", expected="an array", found=type(documents).__name__),
+        )
+    return [(place, _read(document)) for place, document in enumerate(documents)]
+
+
+def _lines(body: bytes) -> list[tuple[int, Event | NoEventError]]:
+    """Return the events with the numbers of their lines, from 0."""
+    return [
+        (place, _read_line(line))
+        for place, line in enumerate(body.split(b"\n"))
+        if line and not line.isspace()
+    ]
+
+
+def _read_line(line: bytes) -> Event | NoEventError:
+    try:
+        document = parse_json(line)
+    except ValueError as error:
+        return NoEventError([ErrorPlace(where="", expected="a JSON document", found=str(error))])
+    return _read(document)
+
+
+def _read(document: object) -> Event | NoEventError:
+    try:
+        return read_structured(document)
+    except NoEventError as error:
+        return error
+
+
+def stored(receipt: Receipt | None) -> ReceiptSchema:
+    """Return what is answered to an event that is on disk."""
+    assert receipt is not None, "events are answered with receipts"
+    return receipt_schema(receipt)
+
+
+def _told(place: int, told: Receipt | SensorflowError | None) -> ReceiptSchema | InvalidSchema:
+    if isinstance(told, SensorflowError):
+        return InvalidSchema(index=place, reason=str(told))
+    return stored(told)
+
+
+def receipt_schema(receipt: Receipt) -> ReceiptSchema:
+    """Return a receipt as it is answered."""
+    return ReceiptSchema(
+        seq=receipt.seq,
+        id=receipt.id,
+        source=receipt.source,
+        state=receipt.state,
+        arrivals=[_arrival(arrival) for arrival in receipt.arrivals],
+        reason=receipt.reason,
+    )
+
+
+def receipts_answer(members: Sequence[ReceiptSchema | InvalidSchema]) -> web.Response:
+    """Return the answer to whatever brought events: 202, they are on disk."""
+    states = [member.state for member in members]
+    document = IngestAnswer(
+        accepted=states.count(EventState.ACCEPTED) + states.count(EventState.UNMATCHED),
+        duplicates=states.count(EventState.DUPLICATE),
+        rejected=states.count(EventState.REJECTED),
+        invalid=states.count("invalid"),
+        events=list(members),
+    )
+    return answer(document, HTTPStatus.ACCEPTED)
+
+
+def _arrival(arrival: Arrival) -> ArrivalSchema:
+    return ArrivalSchema(
+        dataset=arrival.dataset,
+        partition=arrival.partition or None,
+        part=arrival.part,
+        version=arrival.version,
+    )

@@ -1,0 +1,117 @@
+"""The log of an attempt: as it is, or as it comes."""
+
+import asyncio
+import codecs
+from pathlib import Path
+from typing import IO
+
+from aiohttp import web
+
+from sensorflow.core.state import RunRow
+from sensorflow.core.states import AttemptState
+from sensorflow.web import parameters
+from sensorflow.web.api import API, Api
+from sensorflow.web.problems import not_found
+from sensorflow.web.runs import run_of_path
+
+#: Between two looks at a log that is followed. Nothing is looked at while nobody follows.
+FOLLOW_EVERY_S = 0.2
+_CHUNK = 64 * 1024
+
+#: Set when the service ends, so that those who follow a log are let go.
+STOPPING = web.AppKey("stopping", asyncio.Event)
+
+routes = web.RouteTableDef()
+
+
+@routes.get("/api/v1/runs/{id}/tasks/{task}/log")
+async def show_log(request: web.Request) -> web.StreamResponse:
+    """Send an attempt's output; with `follow=1` until the attempt has ended."""
+    parameters.only(request, "attempt", "follow")
+    api = request.app[API]
+    run = run_of_path(request)
+    task = request.match_info["task"]
+    number = _attempt_number(api, run, task, parameters.number(request, "attempt", 1))
+    follow = parameters.flag(request, "follow")
+    response = web.StreamResponse(
+        headers={
+            "Content-Type": "text/plain; charset=utf-8",
+            "X-Content-Type-Options": "nosniff",
+            "X-Accel-Buffering": "no",
+            "X-Attempt": str(number),
+        }
+    )
+    await response.prepare(request)
+    if request.method != "HEAD":
+        await _send(
+            request, response, api.log_path(run.id, task, number), (run.id, task, number), follow=follow
+        )
+    await response.write_eof()
+    return response
+
+
+def _attempt_number(api: Api, run: RunRow, task: str, wanted: int | None) -> int:
+    """Return the number of the attempt, the newest where none is named.
+
+    Raises:
+        ProblemError: 404, there is no such task or no such attempt.
+    """
+    row = api.store.reader.task(run.id, task)
+    pipeline = api.definitions().pipelines.get(run.pipeline)
+    if row is None and (pipeline is None or task not in pipeline.tasks):
+        raise not_found(f'there is no task "{task}" in {run.pipeline}')
+    number = wanted or (row.attempts if row else 0)
+    if number and api.store.reader.attempt(run.id, task, number) is not None:
+        return number
+    if row is None or not row.attempts:
+        raise not_found(f"{task} has not started yet; `why` says what it waits for")
+    raise not_found(f"there is no attempt {number} of {task}; there are 1 to {row.attempts}")
+
+
+async def _send(
+    request: web.Request,
+    response: web.StreamResponse,
+    path: Path,
+    key: tuple[str, str, int],
+    *,
+    follow: bool,
+) -> None:
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    stopping = request.app[STOPPING]
+    log: IO[bytes] | None = None
+    try:
+        while True:
+            # Asked before the read: what is written until the attempt's end is read after it.
+            ended = not follow or _has_ended(request.app[API], key)
+            log = log or await asyncio.to_thread(_open, path)
+            while log is not None and (chunk := await asyncio.to_thread(log.read, _CHUNK)):
+                await response.write(decoder.decode(chunk).encode())
+            gone = request.transport is None or request.transport.is_closing()
+            if ended or gone or stopping.is_set():
+                await response.write(decoder.decode(b"", final=True).encode())
+                return
+            await _wait(stopping, FOLLOW_EVERY_S)
+    finally:
+        if log is not None:
+            log.close()
+
+
+def _has_ended(api: Api, key: tuple[str, str, int]) -> bool:
+    attempt = api.store.reader.attempt(*key)
+    return attempt is None or attempt.state is not AttemptState.RUNNING
+
+
+def _open(path: Path) -> IO[bytes] | None:
+    """Open a log; None where nothing was written yet, or where it is no longer kept."""
+    try:
+        return path.open("rb")
+    except FileNotFoundError:
+        return None
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return

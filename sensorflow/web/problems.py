@@ -1,0 +1,139 @@
+"""Errors as answers: every one is a problem document of RFC 9457."""
+
+import json
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from aiohttp import web
+from pydantic import ValidationError
+
+from sensorflow.core.errors import (
+    ConflictError,
+    NotFoundError,
+    OverloadedError,
+    SensorflowError,
+    UnavailableError,
+    UnknownDatasetError,
+)
+from sensorflow.ports import StoreError
+from sensorflow.web.schemas import ErrorPlace, ProblemDocument
+
+#: What a client that is told 503 should wait.
+RETRY_AFTER_S = 1
+
+#: The first that fits; all else that a user can mend is 422: it was read, and it is wrong.
+_STATUS: tuple[tuple[type[SensorflowError], HTTPStatus], ...] = (
+    (UnknownDatasetError, HTTPStatus.NOT_FOUND),
+    (NotFoundError, HTTPStatus.NOT_FOUND),
+    (ConflictError, HTTPStatus.CONFLICT),
+    (OverloadedError, HTTPStatus.SERVICE_UNAVAILABLE),
+    (UnavailableError, HTTPStatus.SERVICE_UNAVAILABLE),
+    (StoreError, HTTPStatus.SERVICE_UNAVAILABLE),
+)
+
+
+class ProblemError(Exception):
+    """A request that is answered with a problem document."""
+
+    def __init__(
+        self,
+        status: HTTPStatus,
+        detail: str,
+        *,
+        errors: Sequence[ErrorPlace] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.errors = errors
+        self.headers = headers or {}
+
+
+def bad_request(detail: str, *errors: ErrorPlace) -> ProblemError:
+    """Return the answer to what cannot be parsed."""
+    return ProblemError(HTTPStatus.BAD_REQUEST, detail, errors=errors)
+
+
+def not_found(detail: str) -> ProblemError:
+    """Return the answer to a path that names nothing."""
+    return ProblemError(HTTPStatus.NOT_FOUND, detail)
+
+
+def unprocessable(detail: str, *errors: ErrorPlace) -> ProblemError:
+    """Return the answer to what was parsed and is wrong."""
+    return ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=errors)
+
+
+def from_domain(error: SensorflowError) -> ProblemError:
+    """Return the answer to an error that the core or the service raised."""
+    status = next(
+        (status for kind, status in _STATUS if isinstance(error, kind)), HTTPStatus.UNPROCESSABLE_ENTITY
+    )
+    headers = {"Retry-After": str(RETRY_AFTER_S)} if status is HTTPStatus.SERVICE_UNAVAILABLE else None
+    return ProblemError(status, str(error) or status.phrase, headers=headers)
+
+
+def from_http(error: web.HTTPException) -> ProblemError:
+    """Return the answer to an error that the HTTP server raised by itself."""
+    status = HTTPStatus(error.status)
+    detail = status.description or status.phrase
+    headers: dict[str, str] = {}
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        allowed = ", ".join(sorted(error.allowed_methods))
+        detail = f"expected one of the methods {allowed}, found {error.method}"
+        headers["Allow"] = allowed
+    elif isinstance(error, web.HTTPNotFound):
+        detail = "there is no such path; there are /api/v1/..., /hooks/..., /healthz and /readyz"
+    return ProblemError(status, detail, headers=headers)
+
+
+def places(error: ValidationError) -> list[ErrorPlace]:
+    """Return what pydantic found, each as place, expected and found."""
+    return [
+        ErrorPlace(where=pointer(item["loc"]), expected=_expected(item), found=_found(item))
+        for item in error.errors(include_url=False)
+    ]
+
+
+def pointer(steps: Sequence[str | int]) -> str:
+    """Return the JSON pointer (RFC 6901) of the steps; empty is the whole document."""
+    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in steps)
+
+
+def shown(value: Any) -> str:
+    """Return a value as a short piece of JSON."""
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 80 else text[:79] + "…"
+
+
+def response(error: ProblemError) -> web.Response:
+    """Return the problem document as an answer."""
+    document = ProblemDocument(
+        title=error.status.phrase,
+        status=error.status.value,
+        detail=error.detail,
+        errors=list(error.errors) or None,
+    )
+    return web.Response(
+        status=error.status.value,
+        body=document.model_dump_json(exclude_none=True).encode(),
+        content_type="application/problem+json",
+        headers=error.headers,
+    )
+
+
+def _expected(item: Any) -> str:
+    if item["type"] == "missing":
+        return "a value"
+    if item["type"] == "extra_forbidden":
+        return "no such field"
+    message: str = item["msg"]
+    for opening in ("Input should be ", "Value error, "):
+        message = message.removeprefix(opening)
+    return message.removeprefix("expected ")
+
+
+def _found(item: Any) -> str:
+    return "nothing" if item["type"] == "missing" else shown(item["input"])

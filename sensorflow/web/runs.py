@@ -1,0 +1,246 @@
+"""Runs: what they are, why they wait, and another try of them."""
+
+from collections.abc import Mapping
+
+from aiohttp import web
+
+from sensorflow.core.definitions import Definitions
+from sensorflow.core.errors import PartitionError
+from sensorflow.core.explain import TaskWaits, Wait, Why, explain
+from sensorflow.core.messages import RetryTasks
+from sensorflow.core.partitions import bounds
+from sensorflow.core.state import AttemptRow, RunRow, TaskRow
+from sensorflow.core.states import RunState, TaskState
+from sensorflow.web import parameters
+from sensorflow.web.api import API, Api
+from sensorflow.web.bodies import read_model
+from sensorflow.web.parameters import make_cursor, wrong_parameter
+from sensorflow.web.problems import not_found
+from sensorflow.web.schemas import (
+    AttemptSchema,
+    Page,
+    RetryBody,
+    RunSchema,
+    TaskSchema,
+    TaskWaitsSchema,
+    WaitSchema,
+    WhySchema,
+    answer,
+    instant,
+)
+
+#: States of tasks that wait for something that can be said.
+_EXPLAINED = frozenset({TaskState.WAITING, TaskState.QUEUED, TaskState.RETRYING, TaskState.BLOCKED})
+
+routes = web.RouteTableDef()
+
+
+@routes.get("/api/v1/runs")
+async def list_runs(request: web.Request) -> web.Response:
+    """List runs, the newest first."""
+    api = request.app[API]
+    parameters.only(request, "pipeline", "partition", "state", "limit", "cursor")
+    pipeline = parameters.text(request, "pipeline")
+    limit = parameters.limit(request)
+    rows = api.store.listing.runs(
+        pipeline=pipeline,
+        partition=parameters.text(request, "partition"),
+        state=parameters.state(request, RunState),
+        before=parameters.cursor(request, "runs"),
+        limit=limit + 1,
+    )
+    if not rows and pipeline is not None:
+        require_pipeline_filter(api, pipeline)
+    following = make_cursor("runs", rows[limit - 1].id) if len(rows) > limit else None
+    return answer(Page[RunSchema](items=[run_schema(api, row) for row in rows[:limit]], next=following))
+
+
+@routes.get("/api/v1/runs/{id}")
+async def show_run(request: web.Request) -> web.Response:
+    """Show one run with its tasks and their attempts."""
+    parameters.only(request)
+    api = request.app[API]
+    return answer(run_schema(api, run_of_path(request)))
+
+
+@routes.get("/api/v1/runs/{id}/why")
+async def why_run(request: web.Request) -> web.Response:
+    """Say why the tasks of a run have not run."""
+    parameters.only(request)
+    api = request.app[API]
+    run = run_of_path(request)
+    return answer(why_schema(_explained(api, run.pipeline, run.partition), run.id))
+
+
+@routes.get("/api/v1/pipelines/{name}/why")
+async def why_pipeline(request: web.Request) -> web.Response:
+    """Say why a partition of a pipeline has not run, whether or not there is a run of it."""
+    parameters.only(request, "partition", "task")
+    api = request.app[API]
+    partition = parameters.text(request, "partition") or ""
+    task = parameters.text(request, "task")
+    try:
+        found = _explained(api, request.match_info["name"], partition)
+    except PartitionError as error:
+        raise wrong_parameter("partition", str(error).removeprefix("expected "), partition) from None
+    names = [waits.name for waits in found.tasks]
+    if task is not None and task not in names:
+        raise wrong_parameter("task", f"a task of {found.pipeline} ({', '.join(names)})", task)
+    return answer(why_schema(found, found.run.id if found.run else None, task))
+
+
+@routes.post("/api/v1/runs/{id}/retry")
+async def retry_run(request: web.Request) -> web.Response:
+    """Try failed tasks again, in the same generation."""
+    parameters.only(request)
+    api = request.app[API]
+    run = run_of_path(request)
+    body = await read_model(request, RetryBody, api.body_limit) if request.body_exists else RetryBody()
+    await api.submit(
+        RetryTasks(run_id=run.id, tasks=tuple(body.tasks), downstream=body.downstream, reason=body.reason)
+    )
+    return answer(run_schema(api, run_of_path(request)))
+
+
+def run_of_path(request: web.Request) -> RunRow:
+    """Return the run that the path names.
+
+    Raises:
+        ProblemError: 404, there is none.
+    """
+    run_id = request.match_info["id"]
+    row = request.app[API].store.reader.run(run_id)
+    if row is None:
+        raise not_found(f'there is no run "{run_id}"')
+    return row
+
+
+def require_pipeline_filter(api: Api, pipeline: str) -> None:
+    """Refuse a filter by a pipeline that neither the definitions nor the store know.
+
+    Raises:
+        ProblemError: 400.
+    """
+    known = api.definitions().pipelines
+    if pipeline not in known and api.store.listing.last_run(pipeline) is None:
+        raise wrong_parameter(
+            "pipeline", f"a pipeline ({', '.join(sorted(known)) or 'there is none'})", pipeline
+        )
+
+
+def run_schema(api: Api, run: RunRow) -> RunSchema:
+    """Return a run as it is answered, with every task and what that waits for."""
+    definitions = api.definitions()
+    state = api.store.reader
+    rows = state.tasks(run.id)
+    attempts: dict[str, list[AttemptRow]] = {}
+    for attempt in state.attempts(run.id):
+        attempts.setdefault(attempt.task, []).append(attempt)
+    graph = definitions.graphs.get(run.pipeline)
+    names = [
+        *(graph.order if graph else ()),
+        *(name for name in rows if not graph or name not in graph.order),
+    ]
+    waits = _waits(api, run, rows) if graph else {}
+    return RunSchema(
+        id=run.id,
+        pipeline=run.pipeline,
+        partition=run.partition or None,
+        partition_start=instant(run.partition_start),
+        partition_end=_partition_end(definitions, run),
+        generation=run.generation,
+        state=run.state,
+        stale=run.stale,
+        trigger=run.trigger,
+        created_at=instant(run.created_at),
+        started_at=instant(run.started_at),
+        ended_at=instant(run.ended_at),
+        tasks=[_task(name, rows.get(name), attempts.get(name, ()), waits.get(name)) for name in names],
+    )
+
+
+def why_schema(why: Why, run_id: str | None, task: str | None = None) -> WhySchema:
+    """Return why tasks have not run, of all tasks or of one."""
+    return WhySchema(
+        pipeline=why.pipeline,
+        partition=why.partition or None,
+        run=run_id,
+        tasks=[
+            TaskWaitsSchema(
+                name=waits.name,
+                state=waits.state,
+                waiting_for=[wait_schema(wait) for wait in waits.waiting_for],
+            )
+            for waits in why.tasks
+            if task in (None, waits.name)
+        ],
+    )
+
+
+def wait_schema(wait: Wait) -> WaitSchema:
+    """Return one reason as it is answered."""
+    return WaitSchema(
+        kind=wait.kind,
+        text=wait.text,
+        dataset=wait.dataset,
+        partition=wait.partition or None,
+        parts_missing=None if wait.parts_missing is None else list(wait.parts_missing),
+        sensor=wait.sensor,
+        expected_at=instant(wait.expected_at),
+        late=wait.late,
+        task=wait.task,
+        state=wait.state,
+        until=instant(wait.until),
+    )
+
+
+def _explained(api: Api, pipeline: str, partition: str) -> Why:
+    return explain(api.definitions(), api.store.reader, pipeline, partition, api.workers, api.clock.now())
+
+
+def _waits(api: Api, run: RunRow, rows: Mapping[str, TaskRow]) -> Mapping[str, TaskWaits]:
+    """Return what the run's tasks wait for, where any does and the run is its partition's newest."""
+    tasks = api.definitions().pipelines[run.pipeline].tasks
+    if not any(name not in rows or rows[name].state in _EXPLAINED for name in tasks):
+        return {}
+    try:
+        why = _explained(api, run.pipeline, run.partition)
+    except PartitionError:
+        return {}  # The pipeline's grain is another now than when the run was made.
+    if why.run is None or why.run.id != run.id:
+        return {}
+    return {waits.name: waits for waits in why.tasks}
+
+
+def _partition_end(definitions: Definitions, run: RunRow) -> str | None:
+    pipeline = definitions.pipelines.get(run.pipeline)
+    if pipeline is None or run.partition_start is None:
+        return None
+    try:
+        found = bounds(pipeline.partitioning, run.partition)
+    except PartitionError:
+        return None  # The pipeline's grain is another now than when the run was made.
+    return instant(found.end) if found else None
+
+
+def _task(
+    name: str, row: TaskRow | None, attempts: list[AttemptRow] | tuple[()], waits: TaskWaits | None
+) -> TaskSchema:
+    return TaskSchema(
+        name=name,
+        state=row.state if row else TaskState.WAITING,
+        attempts=[
+            AttemptSchema(
+                number=attempt.number,
+                state=attempt.state,
+                generation=attempt.generation,
+                started_at=instant(attempt.started_at),
+                ended_at=instant(attempt.ended_at),
+                exit_code=attempt.exit_code,
+                error=attempt.error,
+            )
+            for attempt in attempts
+        ],
+        next_attempt_at=instant(row.next_attempt_at) if row else None,
+        waiting_for=[wait_schema(wait) for wait in waits.waiting_for] if waits else [],
+    )

@@ -1,0 +1,385 @@
+"""The shapes of what is sent and answered, as the API's users see them."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Generic, TypeVar
+
+from aiohttp import web
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from sensorflow.core.messages import EventState
+from sensorflow.core.states import AttemptState, RunState, TaskState
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+Item = TypeVar("Item", bound=BaseModel)
+
+
+def instant(at: float | None) -> str | None:
+    """Return seconds since the epoch as ISO 8601 in UTC, to the millisecond where there are any."""
+    if at is None:
+        return None
+    moment = _EPOCH + timedelta(milliseconds=round(at * 1000))
+    timespec = "milliseconds" if moment.microsecond else "seconds"
+    return moment.isoformat(timespec=timespec).removesuffix("+00:00") + "Z"
+
+
+def printable(text: str) -> str:
+    """Return the text if it has no control characters, and nothing that UTF-8 cannot hold.
+
+    Raises:
+        ValueError: it has one.
+    """
+    if any(char < " " or "\x7f" <= char <= "\x9f" or "\ud800" <= char <= "\udfff" for char in text):
+        raise ValueError("expected a text without control characters")
+    return text
+
+
+def iso_time(text: str) -> str:
+    """Return the text if it is a time of ISO 8601.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError("expected a time as 2013-03-08T05:00:00Z") from None
+    return text
+
+
+def _absent(value: object) -> bool:
+    return value is None
+
+
+Name = Annotated[str, Field(min_length=1), AfterValidator(printable)]
+#: Keys that are absent, not null, where they do not apply.
+OptionalText = Annotated[str | None, Field(exclude_if=_absent)]
+
+
+class Schema(BaseModel):
+    """Base of all shapes: strict and closed for what is sent, plain for what is answered."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class ErrorPlace(Schema):
+    """One thing that is wrong in what was sent."""
+
+    #: A JSON pointer into the body, or the name of a parameter or header.
+    where: str
+    expected: str
+    found: str
+
+
+class ProblemDocument(Schema):
+    """What every error is answered with (RFC 9457)."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    errors: list[ErrorPlace] | None = None
+
+
+class Page(Schema, Generic[Item]):
+    """One page of a list."""
+
+    items: list[Item]
+    #: The `cursor` of the next page; null where this is the last.
+    next: str | None
+
+
+# What is sent
+
+
+class ReadyBody(Schema):
+    """Says that a dataset's partition, or a part of it, is there."""
+
+    dataset: Name
+    partition: Name | None = None
+    part: Name | None = None
+    id: Name | None = None
+    source: Name | None = None
+    time: Annotated[str, AfterValidator(iso_time)] | None = None
+    data: Any = None
+
+
+class RetryBody(Schema):
+    """Asks for another try of failed tasks."""
+
+    #: Empty or absent: every failed or cancelled task.
+    tasks: list[Name] = []
+    #: Put what is blocked below back to waiting.
+    downstream: bool = True
+    reason: Annotated[str, Field(max_length=2000)] | None = None
+
+
+# What is answered
+
+
+class ArrivalSchema(Schema):
+    """A partition of a dataset, or a part of it, that is there."""
+
+    dataset: str
+    #: Absent for datasets without partitions.
+    partition: OptionalText = None
+    part: str | None
+    version: int
+
+
+class ReceiptSchema(Schema):
+    """What became of one event."""
+
+    seq: int
+    id: str
+    source: str
+    state: EventState
+    arrivals: list[ArrivalSchema]
+    reason: str | None
+
+
+class InvalidSchema(Schema):
+    """A member of a batch that is no event."""
+
+    #: Its place in the batch, or its line, from 0.
+    index: int
+    state: str = "invalid"
+    reason: str
+
+
+class IngestAnswer(Schema):
+    """What became of the events of a body."""
+
+    #: Those that no rule matched are kept, and count here too.
+    accepted: int
+    duplicates: int
+    rejected: int
+    invalid: int
+    events: list[ReceiptSchema | InvalidSchema]
+
+
+class WaitSchema(Schema):
+    """One reason why a task does not run; keys that do not apply are absent."""
+
+    kind: str
+    text: str
+    dataset: OptionalText = None
+    partition: OptionalText = None
+    parts_missing: Annotated[list[str] | None, Field(exclude_if=_absent)] = None
+    sensor: OptionalText = None
+    expected_at: OptionalText = None
+    late: Annotated[bool | None, Field(exclude_if=_absent)] = None
+    task: OptionalText = None
+    state: OptionalText = None
+    until: OptionalText = None
+
+
+class AttemptSchema(Schema):
+    """One try of a task."""
+
+    number: int
+    state: AttemptState
+    generation: int
+    started_at: str | None
+    ended_at: str | None
+    exit_code: int | None
+    error: str | None
+
+
+class TaskSchema(Schema):
+    """A task of a run."""
+
+    name: str
+    state: TaskState
+    attempts: list[AttemptSchema]
+    next_attempt_at: str | None
+    waiting_for: list[WaitSchema]
+
+
+class RunSchema(Schema):
+    """One pipeline for one partition."""
+
+    id: str
+    pipeline: str
+    #: Absent for pipelines without partitions.
+    partition: OptionalText = None
+    partition_start: str | None
+    partition_end: str | None
+    generation: int
+    state: RunState
+    stale: bool
+    trigger: str
+    created_at: str | None
+    started_at: str | None
+    ended_at: str | None
+    tasks: list[TaskSchema]
+
+
+class TaskWaitsSchema(Schema):
+    """A task and what it waits for."""
+
+    name: str
+    state: TaskState
+    waiting_for: list[WaitSchema]
+
+
+class WhySchema(Schema):
+    """Why each task of a run, or of a run that does not exist yet, has not run."""
+
+    pipeline: str
+    #: Absent for pipelines without partitions.
+    partition: OptionalText = None
+    #: Null where there is no run yet.
+    run: str | None
+    tasks: list[TaskWaitsSchema]
+
+
+class RunCounts(Schema):
+    """How many runs of a pipeline are in each state."""
+
+    waiting: int = 0
+    running: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    cancelled: int = 0
+
+
+class PipelineSummary(Schema):
+    """A pipeline at a glance."""
+
+    name: str
+    description: str
+    grain: str
+    timezone: str
+    runs: RunCounts
+    #: The id, partition and state of the newest run; null before the first.
+    last_run: Mapping[str, str] | None
+
+
+class Edge(Schema):
+    """`target` stands below `source`."""
+
+    source: str
+    target: str
+
+
+class PipelineSchema(PipelineSummary):
+    """A pipeline with its definition and its graph."""
+
+    keys: list[str]
+    start: str | None
+    end: str | None
+    late: str
+    max_active_runs: int
+    concurrency: int
+    file: str
+    tasks: list[dict[str, Any]]
+    edges: list[Edge]
+    #: Tasks of all runs by state; those still waiting for the first time are not counted.
+    task_counts: dict[str, int]
+
+
+class SensorSchema(Schema):
+    """A sensor, and how it does."""
+
+    pipeline: str
+    name: str
+    type: str
+    dataset: str
+    #: `up` or `down`.
+    state: str
+    error: str | None
+    last_event_at: str | None
+    last_seq: int | None
+    accepted: int
+    duplicates: int
+    rejected: int
+    unmatched: int
+
+
+class DatasetSchema(Schema):
+    """A dataset at a glance."""
+
+    name: str
+    grain: str
+    timezone: str
+    #: What makes a partition complete; null where one arrival does.
+    complete: dict[str, Any] | None
+    #: The newest ready partition; null where none is.
+    newest: dict[str, Any] | None
+    ready: int
+    partial: int
+    #: As `pipeline/sensor`.
+    sensors: list[str]
+    #: The task that makes it, as `pipeline/task`.
+    producer: str | None
+    #: The tasks that read it, as `pipeline/task`.
+    consumers: list[str]
+
+
+class PartitionSchema(Schema):
+    """What is there of a dataset's partition."""
+
+    #: Absent for datasets without partitions.
+    partition: OptionalText = None
+    state: str
+    version: int
+    arrivals: int
+    parts: list[str]
+    parts_missing: list[str]
+    first_at: str | None
+    last_at: str | None
+    ready_at: str | None
+    #: The `seq` of the event that came last for it.
+    last_seq: int | None
+
+
+class StoredArrival(ArrivalSchema):
+    """An arrival that an event made."""
+
+    #: The partition was all there after it.
+    ready: bool
+    #: The sensor whose rule read it, as `pipeline/sensor`.
+    sensor: str | None
+
+
+class EventSchema(Schema):
+    """A stored event, what it matched and what it made."""
+
+    seq: int
+    id: str
+    source: str
+    type: str
+    subject: str | None
+    time: str | None
+    received_at: str | None
+    #: The sensor that saw it, as `pipeline/sensor`; null for what was posted.
+    sensor: str | None
+    state: EventState
+    reason: str | None
+    arrivals: list[StoredArrival]
+
+
+class EventDetail(EventSchema):
+    """A stored event with all that it carries and the runs that exist for what it made."""
+
+    data: Any
+    extensions: dict[str, Any]
+    runs: list[Mapping[str, str]]
+
+
+class Ok(Schema):
+    """The answer of the probes."""
+
+    status: str
+    #: What is not ready, with why.
+    problems: Mapping[str, str] = Field(default={}, exclude_if=lambda found: not found)
+
+
+def answer(document: BaseModel, status: int = 200) -> web.Response:
+    """Return a shape as an answer of JSON."""
+    return web.Response(
+        status=status,
+        body=document.model_dump_json().encode(),
+        content_type="application/json",
+    )

@@ -1,0 +1,64 @@
+"""Sensors: how each does, and what it has brought."""
+
+from aiohttp import web
+
+from sensorflow.core.state import SensorRow
+from sensorflow.core.vocabulary import SensorDefinition
+from sensorflow.web import parameters
+from sensorflow.web.api import API, Api
+from sensorflow.web.parameters import make_cursor
+from sensorflow.web.problems import not_found
+from sensorflow.web.schemas import Page, SensorSchema, answer, instant
+
+routes = web.RouteTableDef()
+
+
+@routes.get("/api/v1/sensors")
+async def list_sensors(request: web.Request) -> web.Response:
+    """List the sensors by pipeline and name."""
+    api = request.app[API]
+    parameters.only(request, "limit", "cursor")
+    limit = parameters.limit(request)
+    after = parameters.cursor(request, "sensors") or ""
+    found = {sensor_name(key): sensor for key, sensor in api.definitions().sensors.items()}
+    names = sorted(name for name in found if name > after)
+    following = make_cursor("sensors", names[limit - 1]) if len(names) > limit else None
+    items = [_sensor(api, found[name]) for name in names[:limit]]
+    return answer(Page[SensorSchema](items=items, next=following))
+
+
+@routes.get("/api/v1/sensors/{pipeline}/{sensor}")
+async def show_sensor(request: web.Request) -> web.Response:
+    """Show one sensor."""
+    api = request.app[API]
+    parameters.only(request)
+    key = (request.match_info["pipeline"], request.match_info["sensor"])
+    sensor = api.definitions().sensors.get(key)
+    if sensor is None:
+        raise not_found(f'there is no sensor "{sensor_name(key)}"')
+    return answer(_sensor(api, sensor))
+
+
+def sensor_name(key: tuple[str, str]) -> str:
+    """Return what names a sensor among all: `pipeline/sensor`, `-/sensor` for shared ones."""
+    return "/".join(key)
+
+
+def _sensor(api: Api, sensor: SensorDefinition) -> SensorSchema:
+    key = (sensor.pipeline, sensor.name)
+    row = api.store.reader.sensor(*key) or SensorRow(pipeline=sensor.pipeline, name=sensor.name)
+    error = api.sensor_error(*key)
+    return SensorSchema(
+        pipeline=sensor.pipeline,
+        name=sensor.name,
+        type=sensor.kind,
+        dataset=sensor.rule.dataset,
+        state="up" if error is None else "down",
+        error=error,
+        last_event_at=instant(row.last_event_at),
+        last_seq=row.last_seq,
+        accepted=row.accepted,
+        duplicates=row.duplicates,
+        rejected=row.rejected,
+        unmatched=row.unmatched,
+    )

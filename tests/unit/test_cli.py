@@ -1,0 +1,155 @@
+"""The command line by itself: options, exit codes, and what it says where."""
+
+import json
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from sensorflow import __version__
+from sensorflow.cli import main
+from sensorflow.cli.output import plain
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a call of the command line ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+Cli = Callable[..., Ended]
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Cli:
+    for name in ("SENSORFLOW_HOME", "SENSORFLOW_URL", "SENSORFLOW_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+
+    def call(*arguments: str) -> Ended:
+        with pytest.raises(SystemExit) as left:
+            main(arguments)
+        captured = capsys.readouterr()
+        return Ended(int(left.value.code or 0), captured.out, captured.err)
+
+    return call
+
+
+@pytest.fixture
+def nobody() -> str:
+    """Give an address where nothing listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{taken.getsockname()[1]}"
+
+
+def make_home(folder: Path, pipeline: str) -> str:
+    (folder / "pipelines").mkdir()
+    (folder / "pipelines" / "sales.yaml").write_text(pipeline)
+    return str(folder)
+
+
+GOOD = "name: sales\ntasks:\n  load: {inputs: [orders], run: [echo]}\n"
+
+
+@pytest.mark.parametrize("arguments", [("version",), ("--version",), ("--version", "runs")])
+def test_the_version_is_told_by_verb_and_by_option(cli: Cli, arguments: tuple[str, ...]) -> None:
+    assert cli(*arguments) == Ended(0, f"sensorflow {__version__}\n", "")
+
+
+@pytest.mark.parametrize("arguments", [("--json", "version"), ("version", "--json")])
+def test_common_options_stand_before_or_after_the_verb(cli: Cli, arguments: tuple[str, ...]) -> None:
+    assert json.loads(cli(*arguments).out) == {"version": __version__}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("frobnicate",),
+        ("why",),
+        ("runs", "--state", "odd"),
+        ("runs", "--limit", "0"),
+        ("serve", "--port", "70000"),
+        ("logs", "run"),
+        ("logs", "run", "task", "--attempt", "0"),
+        ("logs", "run", "task", "-f", "--json"),
+        ("ready", "orders", "--data", "{"),
+        ("runs", "--url", "ftp://here"),
+        ("runs", "--url", "http://127.0.0.1:port"),
+    ],
+)
+def test_a_call_that_makes_no_sense_exits_2_with_a_reason(cli: Cli, arguments: tuple[str, ...]) -> None:
+    ended = cli(*arguments)
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("status",),
+        ("runs",),
+        ("why", "sales"),
+        ("logs", "sales/2026-03-08", "load"),
+        ("retry", "sales/2026-03-08"),
+        ("ready", "orders", "2026-03-08"),
+    ],
+)
+def test_a_service_that_does_not_answer_exits_5_and_says_the_next_step(
+    cli: Cli, nobody: str, arguments: tuple[str, ...]
+) -> None:
+    ended = cli(*arguments, "--url", nobody)
+    assert (ended.code, ended.out) == (5, "")
+    assert nobody in ended.err and "sensorflow serve" in ended.err
+
+
+def test_the_address_comes_from_the_option_the_environment_or_the_settings_in_this_order(
+    cli: Cli, nobody: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sensorflow.toml").write_text('host = "0.0.0.0"\nport = 9\n')
+    monkeypatch.setenv("SENSORFLOW_HOME", str(tmp_path))
+    assert "http://127.0.0.1:9 " in cli("runs").err
+    monkeypatch.setenv("SENSORFLOW_URL", "http://127.0.0.1:10")
+    assert "http://127.0.0.1:10 " in cli("runs").err
+    assert f"{nobody} " in cli("--url", nobody, "runs").err
+    assert f"{nobody} " in cli("--url", "http://127.0.0.1:11", "runs", "--url", nobody).err
+
+
+def test_validate_says_what_a_good_home_holds(cli: Cli, tmp_path: Path) -> None:
+    ended = cli("validate", "--home", make_home(tmp_path, GOOD))
+    assert ended.code == 0
+    assert "1 pipelines" in ended.out
+
+
+def test_validate_names_file_line_and_column_of_all_that_is_wrong_and_exits_4(
+    cli: Cli, tmp_path: Path
+) -> None:
+    home = make_home(
+        tmp_path, GOOD + "  check: {after: [nobody], run: [true], retries: {max: three}}\nlate: never\n"
+    )
+    ended = cli("--home", home, "validate")
+    assert ended.code == 4
+    assert "pipelines/sales.yaml:4:" in ended.err and "pipelines/sales.yaml:5:" in ended.err
+    assert "expected" in ended.err and "three" in ended.err
+    document = json.loads(cli("--home", home, "validate", "--json").out)
+    assert document["valid"] is False
+    assert {problem["line"] for problem in document["problems"]} == {4, 5}
+
+
+def test_emit_of_a_file_that_is_not_there_exits_3(cli: Cli, nobody: str, tmp_path: Path) -> None:
+    ended = cli("emit", str(tmp_path / "none.json"), "--url", nobody)
+    assert (ended.code, "none.json" in ended.err) == (3, True)
+
+
+def test_help_of_a_verb_names_the_common_options(cli: Cli) -> None:
+    ended = cli("why", "--help")
+    assert ended.code == 0
+    assert all(option in ended.out for option in ("--home", "--url", "--token", "--json", "-q", "-v"))
+
+
+def test_text_of_an_event_cannot_steer_the_terminal() -> None:
+    assert plain("a\x1b[2Jb\u009bc\x7f") == "a\ufffd[2Jb\ufffdc\ufffd"
