@@ -1,0 +1,1 @@
+"""The demo's task code: what its pipelines run, and the feeder that plays the outside world."""
