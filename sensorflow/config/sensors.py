@@ -1,0 +1,148 @@
+"""The sensors of a file, as the core knows them, with the options of their kinds."""
+
+import re
+from collections.abc import Iterator, Mapping
+
+from pydantic import BaseModel, ValidationError
+
+from sensorflow.config.datasets import described
+from sensorflow.config.environment import Environment
+from sensorflow.config.files import SourceFile
+from sensorflow.config.kinds import LATER_KINDS
+from sensorflow.config.models import PipelineFile, Sensor, SharedFile
+from sensorflow.config.problems import NOT_YET, findings_of, suggestion
+from sensorflow.config.yaml import Document, Path, shown, value_at
+from sensorflow.core.errors import Problem
+from sensorflow.core.matching import PatternError, compile_pattern
+from sensorflow.core.vocabulary import DatasetDefinition, Grain, JsonValue, Rule, SensorDefinition
+
+#: Where a file sensor puts what its path template captured.
+CAPTURES = "data.captures"
+
+
+class SensorCompiler:
+    """Compiles the sensors of all files by the same kinds and datasets."""
+
+    def __init__(
+        self,
+        environment: Environment,
+        kinds: Mapping[str, type[BaseModel]],
+        datasets: Mapping[str, DatasetDefinition],
+        problems: list[Problem],
+        grain_problems: list[Problem],
+    ) -> None:
+        self.environment = environment
+        self.kinds = kinds
+        self.datasets = datasets
+        self.problems = problems
+        #: Takes what is wrong only if `datasets` is all that the files would say.
+        self.grain_problems = grain_problems
+
+    def sensors(
+        self, pipeline: str, file: SourceFile[PipelineFile] | SourceFile[SharedFile]
+    ) -> Iterator[SensorDefinition]:
+        """Yield the sensors of a file."""
+        options = {name: self._options(file, name) for name in file.names("sensors")}
+        for name, section in file.model.sensors.items():
+            if section.match is not None:
+                self._check_match(file.document, ("sensors", name, "match"), section.match)
+            yield SensorDefinition(
+                pipeline=pipeline,
+                name=name,
+                kind=section.type,
+                rule=self._rule(file.document, ("sensors", name), section),
+                options=options[name],
+                dedupe_s=section.dedupe,
+            )
+
+    def _options(
+        self, file: SourceFile[PipelineFile] | SourceFile[SharedFile], name: str
+    ) -> BaseModel | None:
+        """Return what a sensor's kind needs; looked at also where the rest of the section is wrong."""
+        path = ("sensors", name)
+        section = value_at(file.tree, path)
+        kind = section.get("type") if isinstance(section, dict) else None
+        if not isinstance(kind, str) or not kind:
+            return None
+        model = self.kinds.get(kind)
+        if model is None:
+            self.problems.append(self._unknown_kind(file.document, (*path, "type"), kind))
+            return None
+        try:
+            return model.model_validate({k: v for k, v in section.items() if k not in Sensor.model_fields})
+        except ValidationError as error:
+            found = findings_of(error, file.document, path, model, self.environment, Sensor.model_fields)
+            self.problems += [each.problem for each in found if each.path not in file.unset]
+            return None
+
+    def _unknown_kind(self, document: Document, path: Path, kind: str) -> Problem:
+        if kind in LATER_KINDS:
+            return document.problem(path, f'"{kind}": {NOT_YET}')
+        known, near = ", ".join(sorted(self.kinds)), suggestion(kind, self.kinds)
+        message = f"expected one of the sensor kinds {known}, found {shown(document.value(path))}{near}"
+        return document.problem(path, message)
+
+    def _check_match(self, document: Document, path: Path, match: Mapping[str, JsonValue]) -> None:
+        try:
+            compile_pattern(match)
+        except PatternError as error:
+            place = (*path, *_steps(match, error.path))
+            self.problems.append(document.problem(place, self.environment.hide(error.message)))
+
+    def _rule(self, document: Document, path: Path, section: Sensor) -> Rule:
+        partition, part = section.partition, section.part
+        template = (section.model_extra or {}).get("path")
+        dataset = self.datasets.get(section.dataset)
+        if section.type == "file" and isinstance(template, str):
+            is_whole = dataset is not None and dataset.partitioning.grain is Grain.NONE
+            if partition is None and re.search(r"\{partition[:}]", template) and not is_whole:
+                partition = f"{CAPTURES}.partition"
+            if part is None and re.search(r"\{part[:}]", template):
+                part = f"{CAPTURES}.part"
+        if dataset is not None:
+            self._check_partition(document, path, partition, dataset)
+        return Rule(
+            dataset=section.dataset,
+            match=section.match,
+            partition=partition,
+            part=part,
+            id=section.id,
+            time=section.time,
+        )
+
+    def _check_partition(
+        self, document: Document, path: Path, partition: str | None, dataset: DatasetDefinition
+    ) -> None:
+        is_whole = dataset.partitioning.grain is Grain.NONE
+        if partition is None and not is_whole:
+            message = (
+                f"expected a path into the event such as data.day, because {dataset.name} is "
+                f"{described(dataset.partitioning)}, found nothing"
+            )
+            self.grain_problems.append(document.problem((*path, "partition"), message))
+        elif partition is not None and is_whole:
+            message = f'expected no partition, because {dataset.name} has none, found "{partition}"'
+            self.grain_problems.append(document.problem((*path, "partition"), message))
+
+
+def _steps(pattern: JsonValue, place: str) -> Path:
+    """Return the keys and indexes that a pattern's place, as `data.rows[0]`, stands for.
+
+    Field names may hold dots themselves, so the pattern says which names there are.
+    """
+    path: Path = ()
+    while place:
+        if isinstance(pattern, list) and (index := re.match(r"\[([0-9]+)\]", place)):
+            step: str | int = int(index[1])
+            length = index.end()
+        elif isinstance(pattern, dict):
+            place = place.removeprefix(".")
+            fitting = [key for key in pattern if re.match(re.escape(key) + r"([.\[]|\Z)", place)]
+            if not fitting:
+                break
+            step = longest = max(fitting, key=len)
+            length = len(longest)
+        else:
+            break
+        path, pattern, place = (*path, step), pattern[step], place[length:]
+    return path
