@@ -1,0 +1,251 @@
+"""The sensor `file`: files that fit a path template, once they are whole."""
+
+import asyncio
+import os
+import tempfile
+from collections.abc import AsyncIterator, Iterable, Mapping
+from datetime import UTC, datetime
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict, field_validator
+
+from sensorflow.core.durations import parse_duration
+from sensorflow.core.vocabulary import Event
+from sensorflow.ports import Batch, SensorContext
+from sensorflow.sensors.template import PathTemplate
+from sensorflow.sensors.tree import FileVersion, Folder, Noticed, Watch
+
+#: Files in one commit at most.
+BATCH = 500
+#: What the watcher says within so long is looked at together.
+GATHER_S = 0.01
+
+
+class FileOptions(BaseModel):
+    """What stands in the section of a sensor of `type: file`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    LATER: ClassVar[frozenset[str]] = frozenset({"marker"})
+
+    #: A path template relative to the home.
+    path: str
+    #: No change for so long, so a half-written file is no data.
+    settle: str = "1s"
+
+    @field_validator("path")
+    @classmethod
+    def _path_is_a_template(cls, text: str) -> str:
+        PathTemplate.parse(text)
+        return text
+
+    @field_validator("settle")
+    @classmethod
+    def _settle_is_a_duration(cls, text: str) -> str:
+        parse_duration(text)
+        return text
+
+    @property
+    def template(self) -> PathTemplate:
+        """The template in `path`, read."""
+        return PathTemplate.parse(self.path)
+
+
+class FileSensor:
+    """Makes an event of every version of every file that fits the template.
+
+    A file is whole when it has not changed for `settle`, or was renamed within the watched tree. Whatever
+    the watcher says only means "look again": a scan at the start and one every `rescan_s` seconds find
+    what it missed.
+    """
+
+    Options: type[BaseModel] = FileOptions
+
+    #: Seconds between two looks at the whole folder.
+    rescan_s = 30.0
+
+    def __init__(self, options: FileOptions, context: SensorContext) -> None:
+        self._context = context
+        self._template = template = options.template
+        self._settle_s = parse_duration(options.settle)
+        self._settling = Settling(self._settle_s)
+        self._root = context.home / template.root
+        self._folder = Folder(self._root, template.depth, self._fits)
+        self._is_first_scan = True
+        self._scan_at = 0.0
+
+    async def events(self) -> AsyncIterator[Batch]:
+        """Yield files as they become whole."""
+        loop = asyncio.get_running_loop()
+        woken = asyncio.Event()
+
+        def wake() -> None:
+            loop.call_soon_threadsafe(woken.set)
+
+        watch = Watch(
+            self._root,
+            self._context.home,
+            # A rename out of a folder inside is seen as one; the home itself is too large for that.
+            is_deep=self._template.depth != 1 or bool(self._template.root),
+            fits=self._fits,
+            wake=wake,
+        )
+        try:
+            while True:
+                woken.clear()
+                whole = await self._look(watch)
+                for first in range(0, len(whole), BATCH):
+                    yield Batch([self._event(*each) for each in whole[first : first + BATCH]])
+                await self._wait(woken)
+        finally:
+            await asyncio.to_thread(watch.close)
+
+    async def _wait(self, woken: asyncio.Event) -> None:
+        due_at = min(self._scan_at, self._settling.next_due_at())
+        try:
+            async with asyncio.timeout_at(due_at):
+                await woken.wait()
+        except TimeoutError:
+            return
+        await asyncio.sleep(GATHER_S)
+
+    async def _look(self, watch: Watch) -> list[tuple[str, FileVersion]]:
+        """Look at all that is due, and return what is whole now."""
+        loop = asyncio.get_running_loop()
+        noticed = watch.take()
+        due = self._settling.due(loop.time())
+        if noticed.is_disarmed or loop.time() >= self._scan_at:
+            seen = await self._scan(watch)
+            self._settling.keep_only(seen)
+            self._scan_at = loop.time() + self.rescan_s
+        else:
+            seen = await asyncio.to_thread(self._look_at, noticed, due)
+            self._settling.drop({*due, *noticed.files, *noticed.renamed} - seen.keys())
+        old_ns = (
+            await asyncio.to_thread(_file_time_ns) - self._settle_s * 1e9 if self._is_first_scan else None
+        )
+        self._is_first_scan = False
+        now = loop.time()
+        whole = []
+        for path, version in seen.items():
+            is_old = old_ns is not None and max(version.mtime_ns, version.ctime_ns) <= old_ns
+            if self._settling.see(path, version, now, is_whole=is_old or path in noticed.renamed):
+                whole.append((path, version))
+        return whole
+
+    async def _scan(self, watch: Watch) -> Mapping[str, FileVersion]:
+        """Watch first and look then, so that nothing falls between."""
+        try:
+            await asyncio.to_thread(watch.arm)
+        except OSError as error:
+            words = f"cannot watch {self._template.root or 'the home'}: {error.strerror or error}"
+            self._context.report(f"{words}; looks every {self.rescan_s:g} s instead")
+        else:
+            self._context.report(None)
+        return await asyncio.to_thread(self._folder.scan)
+
+    def _look_at(self, noticed: Noticed, due: Iterable[str]) -> dict[str, FileVersion]:
+        seen = self._folder.look({*noticed.files, *noticed.renamed, *due})
+        for folder in noticed.folders:
+            seen |= self._folder.scan(folder)
+        return seen
+
+    def _fits(self, path: str) -> bool:
+        return self._template.match(self._from_home(path)) is not None
+
+    def _from_home(self, path: str) -> str:
+        return f"{self._template.root}/{path}" if self._template.root else path
+
+    def _event(self, below: str, version: FileVersion) -> Event:
+        path = self._from_home(below)
+        captures = self._template.match(path) or {}
+        shown = _printable(path)
+        return Event(
+            source=f"/file/{self._context.pipeline}/{self._context.name}",
+            id=f"{shown}@{version.mtime_ns}-{version.size}-{version.inode}",
+            subject=shown,
+            data={
+                "path": shown,
+                "size": version.size,
+                "mtime": _as_iso(version.mtime_ns),
+                "captures": {name: _printable(text) for name, text in captures.items()},
+            },
+        )
+
+
+class Settling:
+    """Which files may still be written to, and which versions were given out already."""
+
+    def __init__(self, settle_s: float) -> None:
+        self._settle_s = settle_s
+        self._given: dict[str, FileVersion] = {}
+        #: The version and since when it stands, the longest unchanged first.
+        self._pending: dict[str, tuple[FileVersion, float]] = {}
+
+    def see(self, path: str, version: FileVersion, now: float, *, is_whole: bool) -> bool:
+        """Take note of a version and return whether it is to be given out now.
+
+        Args:
+            now: Monotonic seconds at which the version stood so, or later.
+            is_whole: It is known to be whole, however young it is.
+        """
+        if self._given.get(path) == version:
+            self._pending.pop(path, None)
+            return False
+        known, since = self._pending.get(path, (None, now))
+        if known != version:
+            self._pending.pop(path, None)
+            since = now
+        if is_whole or now - since >= self._settle_s:
+            self._pending.pop(path, None)
+            self._given[path] = version
+            return True
+        self._pending[path] = (version, since)
+        return False
+
+    def due(self, now: float) -> list[str]:
+        """Return the files that have settled, if they still stand as they stood."""
+        due = []
+        for path, (_, since) in self._pending.items():
+            if now - since < self._settle_s:
+                break
+            due.append(path)
+        return due
+
+    def next_due_at(self) -> float:
+        """Return when `due` has more to say; infinity if nothing is pending."""
+        first = next(iter(self._pending.values()), None)
+        return first[1] + self._settle_s if first else float("inf")
+
+    def drop(self, paths: Iterable[str]) -> None:
+        """Forget files that are gone."""
+        for path in paths:
+            self._pending.pop(path, None)
+            self._given.pop(path, None)
+
+    def keep_only(self, paths: Iterable[str]) -> None:
+        """Forget all files but these."""
+        self.drop((self._given.keys() | self._pending.keys()) - set(paths))
+
+
+def _file_time_ns() -> int:
+    """Return the time as files get it: files are dated by the system, whatever clock the service is given."""
+    try:
+        with tempfile.TemporaryFile() as fresh:
+            return os.fstat(fresh.fileno()).st_mtime_ns
+    except OSError:
+        return 0  # As if no file were old: each then has to settle.
+
+
+def _printable(path: str) -> str:
+    """Return a path as text; bytes of a name that are no UTF-8 are escaped, so that it can be shown."""
+    return path.encode("utf-8", "backslashreplace").decode()
+
+
+def _as_iso(mtime_ns: int) -> str | None:
+    """Return ISO 8601 in UTC; None for a time that no calendar has, which a file can bear."""
+    seconds, rest_ns = divmod(mtime_ns, 10**9)
+    try:
+        instant = datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest_ns // 1000)
+    except (OverflowError, ValueError, OSError):
+        return None
+    return instant.isoformat().replace("+00:00", "Z")
