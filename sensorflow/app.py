@@ -16,7 +16,7 @@ import structlog
 from aiohttp import web
 
 from sensorflow.clock import SystemClock
-from sensorflow.config.settings import Settings, load_settings
+from sensorflow.config.settings import Settings, load_settings, setting_warnings
 from sensorflow.core.errors import SensorflowError
 from sensorflow.core.vocabulary import Command, PythonFunction
 from sensorflow.executor.attempt_files import log_path
@@ -93,7 +93,7 @@ async def running(
         CannotServeError: the home is served already, or the address is taken.
     """
     home = load_home(home_path, os.environ, SENSORS)
-    for warning in home.warnings:
+    for warning in [*home.warnings, *setting_warnings(os.environ)]:
         log.warning(str(warning))
     host = settings.host if host is None else host
     port = settings.port if port is None else port

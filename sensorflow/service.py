@@ -68,6 +68,7 @@ class Service:
         self._waiting = 0
         self._arrived = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
+        self._committed = asyncio.Event()
         self._finishing = False
 
     async def submit(self, message: Message) -> Receipt | None:
@@ -108,6 +109,10 @@ class Service:
         finally:
             if self._timer is not None:
                 self._timer.cancel()
+
+    async def next_commit(self) -> None:
+        """Return once something more is on disk."""
+        await self._committed.wait()
 
     def hold(self) -> None:
         """Start no further attempt: what is queued stays queued for the next service."""
@@ -177,6 +182,8 @@ class Service:
         if self.trouble:
             log.info("the store takes writes again")
             self.trouble = None
+        self._committed.set()
+        self._committed = asyncio.Event()
         for letter, answer in zip(letters, answers, strict=True):
             if letter.answered is not None and not letter.answered.done():
                 letter.answered.set_result(answer)

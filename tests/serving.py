@@ -97,11 +97,11 @@ async def client_of(service: Running) -> AsyncIterator[aiohttp.ClientSession]:
         yield session
 
 
-async def until(holds: Callable[[], object], timeout_s: float = 20.0) -> None:
+async def until(service: Running, holds: Callable[[], object], timeout_s: float = 20.0) -> None:
     """Return as soon as a condition of the service in this process holds."""
     async with asyncio.timeout(timeout_s):
-        while not holds():  # noqa: ASYNC110 - a store tells nobody of its commits
-            await asyncio.sleep(0.01)
+        while not holds():
+            await service.service.next_commit()
 
 
 def task_state(service: Running, partition: str, task: str) -> str | None:

@@ -10,11 +10,11 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 import pytest
-from sensorflow.home import load_home
 
 from sensorflow.core.commands import StartAttempt
 from sensorflow.core.messages import EventState, Observed
 from sensorflow.core.vocabulary import Event
+from sensorflow.home import load_home
 from sensorflow.testing import FakeClock, VirtualService
 
 YEAR = Path(__file__).parent / "year"

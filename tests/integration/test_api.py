@@ -55,7 +55,7 @@ async def make_run(client: aiohttp.ClientSession, service: Running, day: str = D
     """Make both parts of a day ready and return its run once `check` has failed for good."""
     for part in ("eu", "us"):
         await post(client, "/api/v1/ready", {"dataset": "orders", "partition": day, "part": part})
-    await until(lambda: task_state(service, day, "check") == "failed")
+    await until(service, lambda: task_state(service, day, "check") == "failed")
     _, page = await get(client, f"/api/v1/runs?pipeline=sales&partition={day}")
     run: dict[str, Any] = page["items"][0]
     return run
@@ -120,7 +120,7 @@ async def test_a_retry_takes_the_failed_task_and_what_is_blocked_below(
     (service.home.path / "checked.ok").touch()
     status, answer = await post(client, f"/api/v1/runs/{run['id']}/retry", {"reason": "mended"})
     assert (status, answer["id"]) == (200, run["id"])
-    await until(lambda: task_state(service, DAY, "publish") == "succeeded")
+    await until(service, lambda: task_state(service, DAY, "publish") == "succeeded")
     _, after = await get(client, f"/api/v1/runs/{run['id']}")
     attempts = {task["name"]: [attempt["number"] for attempt in task["attempts"]] for task in after["tasks"]}
     assert (attempts["check"], attempts["publish"], after["generation"]) == ([1, 2], [1], 1)
@@ -368,7 +368,7 @@ async def follow(session: aiohttp.ClientSession, service: Running) -> aiohttp.Cl
     body = {"dataset": "go", "partition": DAY}
     async with session.post(f"{service.url}/api/v1/ready", json=body) as answer:
         assert answer.status == 202
-    await until(lambda: service.store.reader.running_count(None))
+    await until(service, lambda: service.store.reader.running_count(None))
     run = service.store.reader.run_of("gated", DAY)
     assert run is not None
     response = await session.get(f"{service.url}/api/v1/runs/{run.id}/tasks/wait/log?follow=1")

@@ -59,7 +59,7 @@ async def test_the_story_of_a_day_is_told_by_the_verbs(cli: Cli, service: Runnin
 
     code, out, _ = await cli("emit", "-", stdin=json.dumps(event("e1", "us")).encode())
     assert (code, out) == (0, f"event 2 accepted -> orders {DAY} part us (version 1)\n")
-    await until(lambda: task_state(service, DAY, "check") == "failed")
+    await until(service, lambda: task_state(service, DAY, "check") == "failed")
 
     code, out, _ = await cli("logs", f"sales/{DAY}", "check")
     assert (code, out) == (0, "no checked.ok\n")
@@ -74,7 +74,7 @@ async def test_the_story_of_a_day_is_told_by_the_verbs(cli: Cli, service: Runnin
     (service.home.path / "checked.ok").touch()
     code, out, _ = await cli("retry", f"sales/{DAY}", "--reason", "the file is there")
     assert code == 0 and "check" in out
-    await until(lambda: task_state(service, DAY, "publish") == "succeeded")
+    await until(service, lambda: task_state(service, DAY, "publish") == "succeeded")
     code, out, err = await cli("logs", run["id"], "check", "-f", "--attempt", "2")
     assert (code, out, err) == (0, "", "")
 
