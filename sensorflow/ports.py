@@ -7,10 +7,21 @@ from typing import Any, Protocol, TypeAlias
 
 from pydantic import BaseModel
 
-from sensorflow.core.commands import StartAttempt
+from sensorflow.core.commands import SendAlert, StartAttempt
 from sensorflow.core.errors import SensorflowError
 from sensorflow.core.messages import AttemptEnded, AttemptStarted, EventState, LostAttempt
-from sensorflow.core.state import ArrivalRow, EventRow, PartitionRow, RunRow, SensorRow, State
+from sensorflow.core.state import (
+    AlertRow,
+    ArrivalRow,
+    BackfillRow,
+    EventRow,
+    OperationRow,
+    PartitionRow,
+    PipelineRow,
+    RunRow,
+    SensorRow,
+    State,
+)
 from sensorflow.core.states import RunState, TaskState
 from sensorflow.core.vocabulary import Event
 
@@ -70,10 +81,16 @@ class Executor(Protocol):
     """Runs attempts somewhere and says how they ended."""
 
     def start(self, order: StartAttempt) -> None:
-        """Start an attempt; returns at once. `report` is told of its start and of its end."""
+        """Start an attempt; returns at once. `report` is told of its process and of its end.
+
+        The end of an attempt that was handed over, as `TaskKind.run` says, is not reported.
+        """
 
     def stop(self, key: AttemptKey, reason: str) -> None:
-        """Stop an attempt: SIGTERM, and after the grace time SIGKILL. Unknown attempts are ignored."""
+        """Stop an attempt: SIGTERM, and after the grace time SIGKILL.
+
+        One that does not run here, as it was handed over or is over, is reported as cancelled at once.
+        """
 
     async def rescue(self, lost: Sequence[LostAttempt]) -> None:
         """Make sure that nothing of these attempts of a dead service still runs."""
@@ -110,8 +127,8 @@ class Outcome:
 class TaskKind(Protocol):
     """Knows how one kind of action is run."""
 
-    async def run(self, order: StartAttempt, place: AttemptPlace) -> Outcome:
-        """Run the attempt to its end.
+    async def run(self, order: StartAttempt, place: AttemptPlace) -> Outcome | None:
+        """Run the attempt to its end; None where it goes on elsewhere and ends by a callback.
 
         Cancelling this stops the attempt and all it started (SIGTERM to the process group, after the
         grace time SIGKILL), and returns only when nothing of it is left.
@@ -119,6 +136,21 @@ class TaskKind(Protocol):
 
     async def close(self) -> None:
         """Release what is kept between attempts."""
+
+
+class AlertError(SensorflowError):
+    """An alert could not be delivered; says why, and no secret of where to."""
+
+
+class Alerter(Protocol):
+    """Tells somebody of alerts."""
+
+    async def send(self, alert: SendAlert) -> None:
+        """Deliver an alert, once.
+
+        Raises:
+            AlertError: it was not delivered, as far as is known here.
+        """
 
 
 class StoreError(SensorflowError):
@@ -136,6 +168,7 @@ class Listing(Protocol):
         state: RunState | None,
         before: str | None,
         limit: int,
+        backfill: str | None = None,
     ) -> list[RunRow]:
         """Return runs, the newest id first, ids below `before` where given."""
 
@@ -144,6 +177,9 @@ class Listing(Protocol):
 
     def run_counts(self, pipeline: str) -> dict[RunState, int]:
         """Count the pipeline's runs by state; states without a run are absent."""
+
+    def backfill_counts(self, backfill: str) -> dict[RunState, int]:
+        """Count a backfill's runs by state; states without a run are absent."""
 
     def task_counts(self, pipeline: str) -> dict[TaskState, int]:
         """Count the pipeline's tasks that have a row by state; states without one are absent."""
@@ -172,7 +208,10 @@ class Listing(Protocol):
         """
 
     def partition_counts(self, dataset: str) -> tuple[int, int]:
-        """Count the partitions that are ready, and those of which only a part is there."""
+        """Count the partitions that are ready, and those of which only a part is there.
+
+        Of a partition that was withdrawn as a whole nothing is there.
+        """
 
     def newest(self, dataset: str) -> PartitionRow | None:
         """Return the newest ready partition, as `State.newest_ready` without a bound."""
@@ -180,9 +219,25 @@ class Listing(Protocol):
     def sensors(self) -> list[SensorRow]:
         """Return all sensors that have brought an event, by pipeline and name."""
 
+    def pipelines(self) -> list[PipelineRow]:
+        """Return what was said of pipelines, by name."""
+
+    def backfills(self, *, before: str | None, limit: int) -> list[BackfillRow]:
+        """Return backfills, the newest id first, ids below `before` where given."""
+
+    def alerts(self, *, open_only: bool, before: str | None, limit: int) -> list[AlertRow]:
+        """Return alerts, the one opened last first, those after the alert `before` where given."""
+
+    def operations(self, run_id: str) -> list[OperationRow]:
+        """Return what operators did to a run, the oldest first."""
+
 
 class Store(Protocol):
-    """Keeps rows. One writer; a transaction is one group of decisions."""
+    """Keeps rows. One writer; a transaction is one group of decisions.
+
+    An event, a part, an identity or a content whose text is no Unicode (half of a surrogate pair)
+    is refused with a ValueError where it is put or asked for: what is wrong is the text, not the store.
+    """
 
     def begin(self) -> State:
         """Open the transaction of a group. Nothing else may touch it before its end.

@@ -2,35 +2,37 @@
 
 import asyncio
 import random
+import secrets
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import structlog
 from uuid_utils.compat import uuid7
 
-from sensorflow.core.commands import StartAttempt
+from sensorflow.core.commands import Order, SendAlert, StartAttempt, StopAttempt
 from sensorflow.core.decide import decide, dispatch
 from sensorflow.core.definitions import Definitions
 from sensorflow.core.errors import OverloadedError, SensorflowError, UnavailableError
 from sensorflow.core.messages import (
+    Answer,
     AttemptEnded,
     LostAttempt,
     Message,
     Moment,
-    Receipt,
     Reviewed,
     TimersDue,
 )
 from sensorflow.core.state import State
 from sensorflow.core.states import AttemptState
+from sensorflow.core.turn import Turn
 from sensorflow.ports import Clock, Executor, Store, StoreError
 
 log = structlog.get_logger(__name__)
 
-#: A receipt for an event, None for all else, or what was wrong with the message.
-Answer: TypeAlias = Receipt | SensorflowError | None
+#: The answer to a message, or what was wrong with it.
+Outcome: TypeAlias = Answer | SensorflowError
 
 #: Messages that wait at most; beyond it senders are told to come back.
 INBOX = 10_000
@@ -46,14 +48,21 @@ class _Letter:
     """Messages that are answered together. Without a future nobody waits, and none may be lost."""
 
     messages: Sequence[Message]
-    answered: asyncio.Future[list[Answer]] | None
+    answered: asyncio.Future[list[Outcome]] | None
 
 
 class Service:
     """Owns the inbox and the only way from it to the store."""
 
     def __init__(
-        self, definitions: Definitions, store: Store, executor: Executor, clock: Clock, *, workers: int
+        self,
+        definitions: Definitions,
+        store: Store,
+        executor: Executor,
+        clock: Clock,
+        *,
+        workers: int,
+        tell: Callable[[SendAlert], None],
     ) -> None:
         self.definitions = definitions
         self.store = store
@@ -64,6 +73,7 @@ class Service:
         self.started = asyncio.Event()
         self._executor = executor
         self._clock = clock
+        self._tell = tell
         self._inbox: deque[_Letter] = deque()
         self._waiting = 0
         self._arrived = asyncio.Event()
@@ -71,7 +81,7 @@ class Service:
         self._committed = asyncio.Event()
         self._finishing = False
 
-    async def submit(self, message: Message) -> Receipt | None:
+    async def submit(self, message: Message) -> Answer:
         """Put a message into the inbox and return its answer once it is on disk.
 
         Raises:
@@ -82,7 +92,7 @@ class Service:
             raise answer
         return answer
 
-    async def submit_all(self, messages: Sequence[Message]) -> list[Answer]:
+    async def submit_all(self, messages: Sequence[Message]) -> list[Outcome]:
         """As `submit` for messages that belong together: one answer each, all in one commit.
 
         Raises:
@@ -90,7 +100,7 @@ class Service:
         """
         if self._waiting and self._waiting + len(messages) > INBOX:
             raise OverloadedError(f"{self._waiting} messages wait already; send it again later")
-        answered: asyncio.Future[list[Answer]] = asyncio.get_running_loop().create_future()
+        answered: asyncio.Future[list[Outcome]] = asyncio.get_running_loop().create_future()
         self._put(_Letter(messages, answered))
         return await answered
 
@@ -109,6 +119,11 @@ class Service:
         finally:
             if self._timer is not None:
                 self._timer.cancel()
+
+    async def reload(self, definitions: Definitions) -> None:
+        """Go on by new definitions; open runs take them up, and nothing that was fired fires again."""
+        self.definitions = definitions
+        await self.submit(Reviewed())
 
     async def next_commit(self) -> None:
         """Return once something more is on disk."""
@@ -150,6 +165,7 @@ class Service:
                 pid_started=row.pid_started,
             )
             for row in self.store.reader.running()
+            if row.token is None  # Who works on it elsewhere did not stop with us.
         ]
         if lost:
             log.warning("attempts of a stopped service are put back in line", attempts=len(lost))
@@ -188,23 +204,36 @@ class Service:
             if letter.answered is not None and not letter.answered.done():
                 letter.answered.set_result(answer)
         for order in orders:
-            self._executor.start(order)
+            self._perform(order)
         self._set_timer()
 
-    def _decide(self, state: State, letters: list[_Letter]) -> tuple[list[list[Answer]], list[StartAttempt]]:
-        moment = Moment(now=self._clock.now(), new_id=_new_id, draw=random.random)
-        answers: list[list[Answer]] = []
+    def _decide(self, state: State, letters: list[_Letter]) -> tuple[list[list[Outcome]], list[Order]]:
+        moment = Moment(
+            now=self._clock.now(), new_id=_new_id, new_token=secrets.token_urlsafe, draw=random.random
+        )
+        turn = Turn(self.definitions, state, moment)
+        answers: list[list[Outcome]] = []
         for letter in letters:
-            given: list[Answer] = []
+            given: list[Outcome] = []
             for message in letter.messages:
                 try:
-                    given.append(decide(self.definitions, state, message, moment))
+                    given.append(decide(turn, message))
                 except StoreError:
                     raise
                 except SensorflowError as error:
                     given.append(error)
             answers.append(given)
-        return answers, dispatch(self.definitions, state, self.workers, moment)
+        dispatch(turn, self.workers)
+        return answers, turn.orders
+
+    def _perform(self, order: Order) -> None:
+        match order:
+            case StartAttempt():
+                self._executor.start(order)
+            case StopAttempt():
+                self._executor.stop((order.run_id, order.task, order.number), order.reason)
+            case SendAlert():
+                self._tell(order)
 
     async def _process_alone(self, letters: list[_Letter], error: Exception) -> None:
         """Decide each letter by itself, so that the one that cannot be decided harms no other."""
@@ -222,8 +251,8 @@ class Service:
         if letter.answered is not None and not letter.answered.done():
             letter.answered.set_exception(error)
 
-    async def _answer_alone(self, message: Message) -> Answer:
-        answered: asyncio.Future[list[Answer]] = asyncio.get_running_loop().create_future()
+    async def _answer_alone(self, message: Message) -> Outcome:
+        answered: asyncio.Future[list[Outcome]] = asyncio.get_running_loop().create_future()
         await self._process([_Letter((message,), answered)])
         try:
             (answer,) = await answered

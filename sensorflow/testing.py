@@ -3,11 +3,12 @@
 from collections.abc import Coroutine
 from typing import Any
 
-from sensorflow.core.commands import StartAttempt
+from sensorflow.core.commands import SendAlert, StartAttempt, StopAttempt
 from sensorflow.core.decide import decide, dispatch
 from sensorflow.core.definitions import Definitions
 from sensorflow.core.explain import Why, explain
 from sensorflow.core.messages import (
+    Answer,
     AttemptEnded,
     DeclaredReady,
     Message,
@@ -18,6 +19,7 @@ from sensorflow.core.messages import (
 from sensorflow.core.reading import declared_partition
 from sensorflow.core.state import RunRow
 from sensorflow.core.states import AttemptState, TaskState
+from sensorflow.core.turn import Turn
 from sensorflow.core.vocabulary import Event, JsonValue
 from sensorflow.ports import Store
 from sensorflow.store.memory import MemoryStore
@@ -59,25 +61,30 @@ class VirtualService:
         self.workers = workers
         #: Every attempt that was started, in order.
         self.started: list[StartAttempt] = []
+        #: Every attempt that was told to stop, and every alert that was told.
+        self.stopped: list[StopAttempt] = []
+        self.alerts: list[SendAlert] = []
         self._ids = 0
         self._events = 0
 
-    def send(self, message: Message) -> Receipt | None:
+    def send(self, message: Message) -> Answer:
         """Decide a message and start what may start.
 
         Raises:
             SensorflowError: what is wrong with the message; nothing is changed.
         """
-        moment = Moment(now=self.clock.now(), new_id=self._new_id, draw=lambda: 0.0)
-        state = self.store.begin()
+        moment = Moment(now=self.clock.now(), new_id=self._new_id, new_token=self._new_id, draw=lambda: 0.0)
+        turn = Turn(self.definitions, self.store.begin(), moment)
         try:
-            answer = decide(self.definitions, state, message, moment)
-            orders = dispatch(self.definitions, state, self.workers, moment)
+            answer = decide(turn, message)
+            dispatch(turn, self.workers)
         except BaseException:
             self.store.rollback()
             raise
         _run_to_end(self.store.commit())
-        self.started.extend(orders)
+        self.started += [order for order in turn.orders if isinstance(order, StartAttempt)]
+        self.stopped += [order for order in turn.orders if isinstance(order, StopAttempt)]
+        self.alerts += [order for order in turn.orders if isinstance(order, SendAlert)]
         return answer
 
     def ready(
@@ -94,7 +101,7 @@ class VirtualService:
         event = Event(source=f"/ready/{dataset}", id=event_id or f"event-{self._events}")
         key = declared_partition(definition, partition)
         receipt = self.send(DeclaredReady(event=event, dataset=dataset, partition=key, part=part))
-        if receipt is None:
+        if not isinstance(receipt, Receipt):
             raise TypeError("an event is always answered with a receipt")
         return receipt
 

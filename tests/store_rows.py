@@ -2,9 +2,12 @@
 
 from sensorflow.core.messages import EventState
 from sensorflow.core.state import (
+    AlertRow,
     ArrivalRow,
     AttemptRow,
+    BackfillRow,
     EventRow,
+    OperationRow,
     PartitionRow,
     PartRow,
     RunRow,
@@ -35,10 +38,10 @@ def event_row(
 
 
 def arrival_row(
-    seq: int, *, dataset: str = "orders", partition: str = "2013-03-10", part: str = ""
+    seq: int, *, dataset: str = "orders", partition: str = "2013-03-10", part: str = "", ready: bool = True
 ) -> ArrivalRow:
     return ArrivalRow(
-        seq=seq, dataset=dataset, partition=partition, part=part, version=1, ready=True, sensor=None
+        seq=seq, dataset=dataset, partition=partition, part=part, version=1, ready=ready, sensor=None
     )
 
 
@@ -50,16 +53,19 @@ def partition_row(
     version: int = 1,
     last_at: float = 1000.0,
     ready_at: float | None = 1000.0,
+    withdrawn: bool = False,
+    arrivals: int = 1,
 ) -> PartitionRow:
     return PartitionRow(
         dataset=dataset,
         partition=partition,
         start=start,
         version=version,
-        arrivals=1,
+        arrivals=arrivals,
         first_at=900.0,
         last_at=last_at,
         ready_at=ready_at if version else None,
+        withdrawn=withdrawn,
     )
 
 
@@ -75,6 +81,9 @@ def run_row(
     start: float | None = 0.0,
     state: RunState = RunState.WAITING,
     active: bool = False,
+    forced: bool = False,
+    pending: tuple[str, ...] = (),
+    backfill: str = "",
 ) -> RunRow:
     return RunRow(
         id=id,
@@ -87,6 +96,9 @@ def run_row(
         stale=False,
         trigger="event",
         created_at=1000.0,
+        forced=forced,
+        pending=pending,
+        backfill=backfill,
     )
 
 
@@ -98,6 +110,8 @@ def task_row(
     state: TaskState = TaskState.QUEUED,
     priority: int = 0,
     queued_at: float | None = 1000.0,
+    lane: str = "",
+    outdated: bool = False,
 ) -> TaskRow:
     return TaskRow(
         run_id=run_id,
@@ -106,6 +120,8 @@ def task_row(
         state=state,
         generation=1,
         priority=priority,
+        outdated=outdated,
+        lane=lane,
         queued_at=queued_at,
     )
 
@@ -117,6 +133,7 @@ def attempt_row(
     *,
     pipeline: str = "daily_sales",
     state: AttemptState = AttemptState.RUNNING,
+    token: str | None = None,
 ) -> AttemptRow:
     return AttemptRow(
         run_id=run_id,
@@ -126,16 +143,62 @@ def attempt_row(
         generation=1,
         state=state,
         started_at=1000.0,
+        token=token,
         consumed={"orders": {"2013-03-10": 2}},
     )
 
 
 def timer_row(key: str, due_at: float) -> TimerRow:
-    return TimerRow(key=key, due_at=due_at, kind="retry", run_id="r1", task="load")
+    return TimerRow(
+        key=key,
+        due_at=due_at,
+        kind="quiet",
+        run_id="r1",
+        task="load",
+        dataset="orders",
+        partition="2013-03-10",
+        after="r0",
+    )
 
 
 def sensor_row(pipeline: str, name: str) -> SensorRow:
     return SensorRow(pipeline=pipeline, name=name, accepted=3, last_event_at=1000.0, last_seq=7)
+
+
+def backfill_row(id: str, *, cancelled_at: float | None = None) -> BackfillRow:
+    return BackfillRow(
+        id=id,
+        pipeline="daily_sales",
+        first="2013-01-01",
+        last="2013-01-31",
+        only="missing",
+        order="oldest",
+        max_active=2,
+        force=True,
+        runs=31,
+        created_at=1000.0,
+        cancelled_at=cancelled_at,
+        reason="the source was mended",
+    )
+
+
+def alert_row(
+    id: str, *, cause: str = "", opened_at: float = 1000.0, resolved_at: float | None = None
+) -> AlertRow:
+    return AlertRow(
+        id=id,
+        cause=cause or f"late/{id}",
+        kind="late",
+        text="orders is late",
+        dataset="orders",
+        partitions=("2013-03-10", "2013-03-11"),
+        opened_at=opened_at,
+        resolved_at=resolved_at,
+    )
+
+
+def operation_row(id: str, *, run_id: str = "r1", at: float = 1000.0) -> OperationRow:
+    return OperationRow(id=id, at=at, kind="retry", run_id=run_id, task="load", reason="disk was full")
 
 
 def put_event(state: State) -> int:

@@ -3,172 +3,320 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from sensorflow.core.commands import StartAttempt
-from sensorflow.core.definitions import Definitions
-from sensorflow.core.ingest import Reached, declare
-from sensorflow.core.messages import AttemptEnded, AttemptStarted, DeclaredReady, Moment
-from sensorflow.core.partitions import bounds, iso
+from sensorflow.core.commands import StartAttempt, StopAttempt
+from sensorflow.core.errors import ConflictError, NotFoundError
+from sensorflow.core.ingest import declare
+from sensorflow.core.messages import AttemptEnded, AttemptStarted, CalledBack, DeclaredReady
+from sensorflow.core.partitions import bounds, dimension_keys, iso
 from sensorflow.core.readiness import Condition, Readiness, missing_parts
 from sensorflow.core.retries import retry_delay_s
 from sensorflow.core.runs import Runs
-from sensorflow.core.state import AttemptRow, RunRow, State, TaskRow, TimerRow
-from sensorflow.core.states import AttemptState, TaskEvent, TaskState, next_state
-from sensorflow.core.vocabulary import Event, Grain, JsonValue, PipelineDefinition, TaskDefinition
+from sensorflow.core.state import AttemptRow, RunRow, TaskRow, TimerRow, WatermarkRow
+from sensorflow.core.states import GOING, AttemptState, TaskEvent, TaskState, next_state
+from sensorflow.core.turn import Turn
+from sensorflow.core.vocabulary import (
+    Event,
+    Grain,
+    HttpCall,
+    JsonValue,
+    Partitioning,
+    PipelineDefinition,
+    TaskDefinition,
+)
 
 #: A firing that so many crashes of the service interrupted is taken for their cause.
 CRASHES = 5
+#: More arrivals than this are not counted one by one.
+FOLDED = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Attempts:
     """The attempts of all pipelines, for the length of one decision."""
 
-    definitions: Definitions
-    state: State
-    moment: Moment
+    turn: Turn
 
-    def dispatch(self, workers: int) -> list[StartAttempt]:
+    def dispatch(self, workers: int) -> None:
         """Start queued tasks, first in line first, as far as all limits allow."""
-        orders: list[StartAttempt] = []
-        free = workers - self.state.running_count(None)
+        state = self.turn.state
+        free = workers - state.running_count(None)
         if free <= 0:
-            return orders
-        heads = {
-            name: head
-            for name in self.state.queued_pipelines()
-            if name in self.definitions.pipelines
-            and (head := self._head(self.definitions.pipelines[name])) is not None
-        }
+            return
+        heads = {lane: head for lane in state.queued_lanes() if (head := self._head(*lane)) is not None}
         while heads and free > 0:
             head = min(heads.values(), key=place_in_line)
-            orders.append(self._start(head))
-            free -= 1
-            following = self._head(self.definitions.pipelines[head.pipeline])
-            if following is None:
-                del heads[head.pipeline]
-            else:
-                heads[head.pipeline] = following
-        return orders
+            free -= self._start(head)
+            # A start may also close another lane of the same pipeline.
+            for lane in [lane for lane in heads if lane[0] == head.pipeline]:
+                following = self._head(*lane)
+                if following is None:
+                    del heads[lane]
+                else:
+                    heads[lane] = following
 
     def started(self, message: AttemptStarted) -> None:
         """Keep which process runs an attempt."""
-        row = self.state.attempt(message.run_id, message.task, message.number)
+        row = self.turn.state.attempt(message.run_id, message.task, message.number)
         if row is not None and row.state is AttemptState.RUNNING:
-            self.state.put_attempt(replace(row, pid=message.pid, pid_started=message.pid_started))
+            self.turn.state.put_attempt(replace(row, pid=message.pid, pid_started=message.pid_started))
 
     def ended(self, message: AttemptEnded) -> None:
         """Let the task, its run and what is below it go on; the end of an old attempt changes nothing."""
-        attempt = self.state.attempt(message.run_id, message.task, message.number)
-        task = self.state.task(message.run_id, message.task)
-        run = self.state.run(message.run_id)
+        state = self.turn.state
+        attempt = state.attempt(message.run_id, message.task, message.number)
+        task = state.task(message.run_id, message.task)
+        run = state.run(message.run_id)
         if attempt is None or attempt.state is not AttemptState.RUNNING or task is None or run is None:
             return
-        self.state.put_attempt(
+        state.put_attempt(
             replace(
                 attempt,
                 state=message.state,
-                ended_at=self.moment.now,
+                ended_at=self.turn.now,
                 exit_code=message.exit_code,
                 error=message.error,
             )
         )
-        pipeline = self.definitions.pipelines.get(run.pipeline)
+        if attempt.token is not None:
+            state.drop_timer(lease_timer(attempt))
+        pipeline = self.turn.definitions.pipelines.get(run.pipeline)
         definition = pipeline.tasks.get(task.task) if pipeline else None
         row = self._after_end(task, definition, message)
-        self.state.put_task(row)
+        state.put_task(row)
         if pipeline is None:
             return
-        runs = Runs(self.definitions, self.state, self.moment)
-        run = runs.settle(pipeline, run)
         if row.state is TaskState.SUCCEEDED and definition is not None:
-            self._deliver(run, row, definition)
-        if row.state not in (TaskState.QUEUED, TaskState.RETRYING):
-            runs.advance(pipeline, run, self.definitions.graphs[run.pipeline].below.get(row.task, ()))
+            self.deliver(run, row, definition)
+        self._follow(pipeline, run, row)
+
+    def _follow(self, pipeline: PipelineDefinition, run: RunRow, task: TaskRow) -> None:
+        """Let the run go on after a task's end, and apply the late policy to what came meanwhile."""
+        runs = Runs(self.turn)
+        if task.state not in GOING:
+            runs.step(pipeline, run, self.turn.definitions.graphs[pipeline.name].below.get(task.task, ()))
+        # Outputs may have reached this very run, so it is read again.
+        run = runs.settle(pipeline, self.turn.state.run(run.id) or run)
+        if task.outdated and task.state in (TaskState.SUCCEEDED, TaskState.FAILED):
+            self.turn.state.put_task(replace(task, outdated=False))
+            runs.late(pipeline, run, task)
 
     def delay_over(self, timer: TimerRow) -> None:
         """Put a task whose retry delay is over back into the queue."""
-        task = self.state.task(timer.run_id, timer.task)
-        run = self.state.run(timer.run_id)
+        task = self.turn.state.task(timer.run_id, timer.task)
+        run = self.turn.state.run(timer.run_id)
         if task is None or run is None or task.state is not TaskState.RETRYING:
             return
-        self.state.put_task(
+        self.turn.state.put_task(
             replace(
                 task,
                 state=next_state(task.state, TaskEvent.DELAY_OVER),
-                queued_at=self.moment.now,
+                queued_at=self.turn.now,
                 next_attempt_at=None,
             )
         )
-        if run.pipeline in self.definitions.pipelines:
-            Runs(self.definitions, self.state, self.moment).settle(
-                self.definitions.pipelines[run.pipeline], run
-            )
+        if run.pipeline in self.turn.definitions.pipelines:
+            Runs(self.turn).settle(self.turn.definitions.pipelines[run.pipeline], run)
 
-    def _head(self, pipeline: PipelineDefinition) -> TaskRow | None:
-        """Return the task of a pipeline that is first in line among those its limits let start."""
-        if self.state.running_count(pipeline.name) >= pipeline.concurrency:
+    def lapsed(self, timer: TimerRow) -> None:
+        """End an attempt whose callback did not come within its lease."""
+        task = self.turn.state.task(timer.run_id, timer.task)
+        if task is None:
+            return
+        self.ended(
+            AttemptEnded(
+                run_id=timer.run_id,
+                task=timer.task,
+                number=int(timer.after),
+                state=AttemptState.FAILED,
+                error="nobody called back within the lease",
+            )
+        )
+        self._let_go_of_request(timer.run_id, timer.task, int(timer.after))
+
+    def called_back(self, message: CalledBack) -> None:
+        """Take the word of whoever works on an attempt.
+
+        Raises:
+            NotFoundError: the token names no attempt.
+            ConflictError: the attempt has ended otherwise.
+        """
+        attempt = self.turn.state.attempt_of(message.token)
+        if attempt is None:
+            raise NotFoundError("this token names no attempt")
+        if attempt.state is message.state and message.state is not AttemptState.RUNNING:
+            return  # A repeat.
+        if attempt.state is not AttemptState.RUNNING:
+            raise ConflictError(f"this attempt is no longer current: it has ended as {attempt.state}")
+        if message.state is AttemptState.RUNNING:
+            self._lease(attempt)
+            return
+        self.ended(
+            AttemptEnded(
+                run_id=attempt.run_id,
+                task=attempt.task,
+                number=attempt.number,
+                state=message.state,
+                error=message.error,
+            )
+        )
+        self._let_go_of_request(attempt.run_id, attempt.task, attempt.number)
+
+    def _let_go_of_request(self, run_id: str, task: str, number: int) -> None:
+        """Stop the request of an attempt that has ended, should it still be out."""
+        reason = "its attempt has ended"
+        self.turn.orders.append(StopAttempt(run_id=run_id, task=task, number=number, reason=reason))
+
+    def _head(self, name: str, lane: str) -> TaskRow | None:
+        """Return the task of a lane that is first in line among those that all limits let start."""
+        pipeline = self.turn.definitions.pipelines.get(name)
+        if pipeline is None or is_paused(self.turn, pipeline):
             return None
-        active = self.state.active_runs(pipeline.name)
-        if len(active) < pipeline.max_active_runs:
-            return self._next_defined(pipeline, None)
-        heads = [self._next_defined(pipeline, run.id) for run in active]
+        state = self.turn.state
+        if state.running_count(name) >= pipeline.concurrency:
+            return None
+        active = state.active_runs(name)
+        if len(active) < pipeline.max_active_runs and not self._is_full(lane, active):
+            return self._next_defined(pipeline, lane, None)
+        heads = [self._next_defined(pipeline, lane, run.id) for run in active if run.backfill == lane]
         return min((head for head in heads if head is not None), key=place_in_line, default=None)
 
-    def _next_defined(self, pipeline: PipelineDefinition, run_id: str | None) -> TaskRow | None:
+    def _is_full(self, lane: str, active: list[RunRow]) -> bool:
+        """Tell whether a backfill has as many active runs as it may have."""
+        backfill = self.turn.state.backfill(lane) if lane else None
+        return backfill is not None and sum(run.backfill == lane for run in active) >= backfill.max_active
+
+    def _next_defined(self, pipeline: PipelineDefinition, lane: str, run_id: str | None) -> TaskRow | None:
         """Return the first in line; what the file no longer defines is cancelled on the way."""
-        while (row := self.state.next_queued(pipeline.name, run_id)) is not None:
+        state = self.turn.state
+        while (row := state.next_queued(pipeline.name, lane, run_id)) is not None:
             if row.task in pipeline.tasks:
                 return row
-            self.state.put_task(replace(row, state=next_state(row.state, TaskEvent.CANCELLED)))
-            if (run := self.state.run(row.run_id)) is not None:
-                Runs(self.definitions, self.state, self.moment).settle(pipeline, run)
+            state.put_task(replace(row, state=next_state(row.state, TaskEvent.CANCELLED)))
+            if (run := state.run(row.run_id)) is not None:
+                Runs(self.turn).settle(pipeline, run)
         return None
 
-    def _start(self, task: TaskRow) -> StartAttempt:
-        pipeline = self.definitions.pipelines[task.pipeline]
+    def _has_begun(self, task: TaskRow) -> bool:
+        """Tell whether an attempt of this firing has run: what it goes on with was decided then."""
+        last = self.turn.state.attempt(task.run_id, task.task, task.attempts)
+        return last is not None and last.generation == task.generation
+
+    def _start(self, task: TaskRow) -> bool:
+        """Start the next attempt of a queued task; False where its inputs are not there any more."""
+        state, now = self.turn.state, self.turn.now
+        pipeline = self.turn.definitions.pipelines[task.pipeline]
         definition = pipeline.tasks[task.task]
-        run = self.state.run(task.run_id)
+        run = state.run(task.run_id)
         if run is None:
             raise LookupError(f"task {task.task} is queued for run {task.run_id}, which is not stored")
-        readiness = Readiness(
-            self.definitions, self.state, pipeline, run.partition, run.created_at, self.moment.now
+        readiness = Readiness(self.turn.definitions, state, pipeline, run.partition, run.created_at, now)
+        if not (run.forced or self._has_begun(task) or readiness.holds(definition)):
+            row = replace(task, state=next_state(task.state, TaskEvent.INPUTS_GONE), queued_at=None)
+            state.put_task(row)
+            Runs(self.turn).settle(pipeline, run)
+            return False
+        read = [leaf for item in definition.inputs for leaf in readiness.condition(definition, item).leaves()]
+        inputs = self._inputs(read)
+        if pipeline.partitioning.grain is Grain.NONE:
+            self._consume_news(readiness, definition, read, inputs)
+        awaits_callback = isinstance(definition.action, HttpCall) and definition.action.callback
+        attempt = AttemptRow(
+            run_id=run.id,
+            task=task.task,
+            number=task.attempts + 1,
+            pipeline=pipeline.name,
+            generation=task.generation,
+            state=AttemptState.RUNNING,
+            started_at=now,
+            consumed=_consumed(read),
+            token=self.turn.moment.new_token() if awaits_callback else None,
         )
-        read = [leaf for item in definition.inputs for leaf in readiness.condition(item).leaves()]
-        number = task.attempts + 1
-        self.state.put_attempt(
-            AttemptRow(
-                run_id=run.id,
-                task=task.task,
-                number=number,
-                pipeline=pipeline.name,
-                generation=task.generation,
-                state=AttemptState.RUNNING,
-                started_at=self.moment.now,
-                consumed=_consumed(read),
+        state.put_attempt(attempt)
+        if awaits_callback:
+            self._lease(attempt)
+        state.put_task(
+            replace(
+                task,
+                state=next_state(task.state, TaskEvent.STARTED),
+                attempts=attempt.number,
+                queued_at=None,
+                outdated=False,
             )
         )
-        self.state.put_task(
-            replace(task, state=next_state(task.state, TaskEvent.STARTED), attempts=number, queued_at=None)
+        Runs(self.turn).settle(pipeline, run)
+        self.turn.orders.append(
+            self._order(pipeline, definition, run, attempt, inputs, tuple(self._missing(read)))
         )
-        Runs(self.definitions, self.state, self.moment).settle(pipeline, run)
+        return True
+
+    def _order(
+        self,
+        pipeline: PipelineDefinition,
+        definition: TaskDefinition,
+        run: RunRow,
+        attempt: AttemptRow,
+        inputs: dict[str, dict[str, JsonValue]],
+        missing: tuple[JsonValue, ...],
+    ) -> StartAttempt:
         limits = bounds(pipeline.partitioning, run.partition)
-        zone = pipeline.partitioning.timezone if pipeline.partitioning.grain is not Grain.HOURLY else "UTC"
+        zone = zone_of(pipeline.partitioning)
         return StartAttempt(
             run_id=run.id,
             pipeline=pipeline.name,
-            task=task.task,
-            number=number,
-            generation=task.generation,
+            task=attempt.task,
+            number=attempt.number,
+            generation=attempt.generation,
             partition=run.partition,
             partition_start=iso(limits.start, zone) if limits else None,
             partition_end=iso(limits.end, zone) if limits else None,
-            idempotency_key=f"{run.id}/{task.generation}/{task.task}",
+            idempotency_key=f"{run.id}/{attempt.generation}/{attempt.task}",
             action=definition.action,
             env=definition.env,
             timeout_s=definition.timeout_s,
-            inputs=self._inputs(read),
-            missing=tuple(self._missing(read)),
+            inputs=inputs,
+            missing=missing,
+            dimensions=dimension_keys(pipeline.partitioning, run.partition),
+            token=attempt.token,
         )
+
+    def _lease(self, attempt: AttemptRow) -> None:
+        """Give whoever works on an attempt a lease from now on."""
+        pipeline = self.turn.definitions.pipelines.get(attempt.pipeline)
+        definition = pipeline.tasks.get(attempt.task) if pipeline else None
+        if definition is None or not isinstance(definition.action, HttpCall):
+            return
+        self.turn.state.put_timer(
+            TimerRow(
+                key=lease_timer(attempt),
+                due_at=self.turn.now + definition.action.lease_s,
+                kind="lease",
+                run_id=attempt.run_id,
+                task=attempt.task,
+                after=str(attempt.number),
+            )
+        )
+
+    def _consume_news(
+        self,
+        readiness: Readiness,
+        task: TaskDefinition,
+        read: Iterable[Condition],
+        inputs: dict[str, dict[str, JsonValue]],
+    ) -> None:
+        """Note up to where a task without partitions has read, and say how many arrivals that folds."""
+        state = self.turn.state
+        for condition in read:
+            if condition.leaf is None:
+                continue
+            dataset = condition.leaf.dataset
+            folded = readiness.news(task, dataset, limit=FOLDED)
+            for shown in inputs.get(dataset, {}).values():
+                shown["arrivals"] = folded
+            state.put_watermark(
+                WatermarkRow(
+                    pipeline=readiness.pipeline.name, task=task.name, dataset=dataset, seq=state.last_seq()
+                )
+            )
 
     def _inputs(self, read: Iterable[Condition]) -> dict[str, dict[str, JsonValue]]:
         """Return, by dataset and partition, the version and the events that made it."""
@@ -179,15 +327,15 @@ class Attempts:
             dataset = condition.leaf.dataset
             keys = dict.fromkeys([*(condition.ready or {}), *(key for key in condition.missing if key)])
             for key in keys:
-                parts = self.state.parts(dataset, key)
-                row = self.state.partition(dataset, key)
+                parts = self.turn.state.parts(dataset, key)
+                row = self.turn.state.partition(dataset, key)
                 if row is not None:
                     events = [self._event(part.part, part.seq) for part in parts.values()]
                     shown.setdefault(dataset, {})[key] = {"version": row.version, "events": events}
         return shown
 
     def _event(self, part: str, seq: int) -> JsonValue:
-        row = self.state.event(seq)
+        row = self.turn.state.event(seq)
         shown: dict[str, JsonValue] = {"seq": seq}
         if part:
             shown["part"] = part
@@ -203,9 +351,11 @@ class Attempts:
         for condition in read:
             if condition.leaf is None:
                 continue
-            dataset = self.definitions.datasets[condition.leaf.dataset]
+            dataset = self.turn.definitions.datasets[condition.leaf.dataset]
             for key in condition.missing:
-                parts = frozenset(self.state.parts(dataset.name, key)) if key is not None else frozenset()
+                parts = (
+                    frozenset(self.turn.state.parts(dataset.name, key)) if key is not None else frozenset()
+                )
                 yield {
                     "dataset": dataset.name,
                     "partition": key,
@@ -218,18 +368,18 @@ class Attempts:
             return replace(task, state=next_state(task.state, TaskEvent.SUCCEEDED))
         if message.state is AttemptState.SKIPPED:
             return replace(task, state=next_state(task.state, TaskEvent.SKIPPED))
-        if message.state is AttemptState.CANCELLED or definition is None:
-            return replace(task, state=next_state(task.state, TaskEvent.CANCELLED))
+        if message.state is AttemptState.CANCELLED or task.stopping or definition is None:
+            return replace(task, state=next_state(task.state, TaskEvent.CANCELLED), stopping=False)
         crashes = task.crashes + message.crashed
         if message.state is AttemptState.INTERRUPTED and crashes < CRASHES:
             state = next_state(task.state, TaskEvent.INTERRUPTED)
-            return replace(task, state=state, crashes=crashes, queued_at=self.moment.now)
+            return replace(task, state=state, crashes=crashes, queued_at=self.turn.now)
         failures = task.failures + 1
         if failures > definition.retries.max:
             state = next_state(task.state, TaskEvent.EXHAUSTED)
             return replace(task, state=state, failures=failures, crashes=0)
-        due_at = self.moment.now + retry_delay_s(definition.retries, failures, self.moment.draw())
-        self.state.put_timer(
+        due_at = self.turn.now + retry_delay_s(definition.retries, failures, self.turn.moment.draw())
+        self.turn.state.put_timer(
             TimerRow(
                 key=f"retry/{task.run_id}/{task.task}",
                 due_at=due_at,
@@ -241,10 +391,10 @@ class Attempts:
         state = next_state(task.state, TaskEvent.FAILED)
         return replace(task, state=state, failures=failures, crashes=0, next_attempt_at=due_at)
 
-    def _deliver(self, run: RunRow, task: TaskRow, definition: TaskDefinition) -> None:
+    def deliver(self, run: RunRow, task: TaskRow, definition: TaskDefinition) -> None:
         """Make a task's outputs ready, in the same transaction as its success."""
         for name in definition.outputs:
-            dataset = self.definitions.datasets[name]
+            dataset = self.turn.definitions.datasets[name]
             partition = "" if dataset.partitioning.grain is Grain.NONE else run.partition
             event = Event(
                 source=f"/pipelines/{run.pipeline}",
@@ -253,13 +403,28 @@ class Attempts:
                 subject=name,
                 data={},
             )
-            message = DeclaredReady(event=event, dataset=name, partition=partition)
-            _, changes = declare(self.definitions, self.state, message, self.moment.now)
+            _, changes = declare(self.turn, DeclaredReady(event=event, dataset=name, partition=partition))
             for reached in changes:
-                self._reach(reached)
+                Runs(self.turn).reach(reached)
 
-    def _reach(self, reached: Reached) -> None:
-        Runs(self.definitions, self.state, self.moment).reach(reached)
+
+def is_paused(turn: Turn, pipeline: PipelineDefinition) -> bool:
+    """Tell whether no attempt of a pipeline may start."""
+    row = turn.state.pipeline(pipeline.name)
+    return row.paused if row is not None else pipeline.paused
+
+
+def lease_timer(attempt: AttemptRow) -> str:
+    """Return the key of the timer that ends an attempt nobody calls back for."""
+    return f"lease/{attempt.run_id}/{attempt.task}/{attempt.number}"
+
+
+def zone_of(partitioning: Partitioning) -> str:
+    """Return the time zone in which a partitioning's bounds are told."""
+    for _, dimension in partitioning.dimensions:
+        if dimension.grain not in (Grain.KEY, Grain.KEYS):
+            return zone_of(dimension)
+    return "UTC" if partitioning.grain is Grain.HOURLY else partitioning.timezone
 
 
 def place_in_line(task: TaskRow) -> tuple[int, float, str, str]:

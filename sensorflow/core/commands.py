@@ -1,7 +1,7 @@
 """What is to be performed once a decision is on disk. Performing one twice does no harm."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from sensorflow.core.vocabulary import Action, JsonValue
@@ -30,6 +30,10 @@ class StartAttempt:
     inputs: Mapping[str, JsonValue]
     #: What the task goes without, each as `{dataset, partition, parts}`.
     missing: tuple[JsonValue, ...]
+    #: The partition's key in each dimension, of a pipeline with several.
+    dimensions: Mapping[str, str] = field(default_factory=dict)
+    #: Names the attempt to whoever is to call back; None where nobody is.
+    token: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,4 +46,19 @@ class StopAttempt:
     reason: str
 
 
-Order: TypeAlias = StartAttempt | StopAttempt
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendAlert:
+    """Tell somebody of an alert that was opened or resolved; `ports.Alerter` does."""
+
+    id: str
+    kind: str
+    text: str
+    resolved: bool
+    pipeline: str
+    dataset: str
+    partitions: tuple[str, ...]
+    run_id: str
+    at: float
+
+
+Order: TypeAlias = StartAttempt | StopAttempt | SendAlert

@@ -1,147 +1,145 @@
 """Every message's consequences. Synchronous, and a function of the state, the message and the moment."""
 
-from dataclasses import replace
+from collections.abc import Callable
+from typing import Any
 
+from sensorflow.core import alerts, backfills, operations, timekeeping
 from sensorflow.core.attempts import Attempts
-from sensorflow.core.commands import StartAttempt
-from sensorflow.core.definitions import Definitions
-from sensorflow.core.errors import ConflictError, NotFoundError
-from sensorflow.core.ingest import Reached, declare, observe
+from sensorflow.core.ingest import Reached, declare, fall_quiet, observe, redrive
 from sensorflow.core.messages import (
+    Answer,
     AttemptEnded,
     AttemptStarted,
+    CalledBack,
+    CancelBackfill,
+    CancelRun,
     DeclaredReady,
+    MakeRun,
+    MarkTask,
     Message,
-    Moment,
     Observed,
+    PausePipeline,
     Receipt,
+    Redrive,
     RetryTasks,
     Reviewed,
+    SensorReported,
+    StartBackfill,
     TimersDue,
+    WithdrawPartition,
 )
 from sensorflow.core.runs import WALK, Runs
-from sensorflow.core.state import State, TimerRow
-from sensorflow.core.states import TaskEvent, TaskState, next_state
+from sensorflow.core.state import PipelineRow, TimerRow
+from sensorflow.core.turn import Turn
 
 
-def decide(definitions: Definitions, state: State, message: Message, moment: Moment) -> Receipt | None:
-    """Write into the state what follows from a message, and return the answer to an event.
+def decide(turn: Turn, message: Message) -> Answer:
+    """Write into the state what follows from a message, and return its answer.
 
     Raises:
         SensorflowError: the message cannot be followed; nothing is written for it.
     """
-    match message:
-        case Observed():
-            return _reach(definitions, state, moment, observe(definitions, state, message, moment.now))
-        case DeclaredReady():
-            return _reach(definitions, state, moment, declare(definitions, state, message, moment.now))
-        case AttemptStarted():
-            Attempts(definitions, state, moment).started(message)
-        case AttemptEnded():
-            Attempts(definitions, state, moment).ended(message)
-        case TimersDue():
-            _timers(definitions, state, moment)
-        case Reviewed():
-            _review(definitions, state, moment)
-        case RetryTasks():
-            _retry(definitions, state, message, moment)
-    return None
+    return _CONSEQUENCES[type(message)](turn, message)
 
 
-def _reach(
-    definitions: Definitions, state: State, moment: Moment, taken: tuple[Receipt, list[Reached]]
-) -> Receipt:
+def dispatch(turn: Turn, workers: int) -> None:
+    """Start what is queued as far as the limits allow; called once a group has been decided."""
+    Attempts(turn).dispatch(workers)
+
+
+def _reach(turn: Turn, taken: tuple[Receipt, list[Reached]]) -> Receipt:
     receipt, changes = taken
-    runs = Runs(definitions, state, moment)
     for reached in changes:
-        runs.reach(reached)
+        Runs(turn).reach(reached)
     return receipt
 
 
-def dispatch(definitions: Definitions, state: State, workers: int, moment: Moment) -> list[StartAttempt]:
-    """Start what is queued as far as the limits allow; called once a group has been decided."""
-    return Attempts(definitions, state, moment).dispatch(workers)
+def _timers(turn: Turn, message: TimersDue) -> None:
+    for timer in turn.state.due_timers(turn.now, WALK):
+        turn.state.drop_timer(timer.key)
+        _TIMERS[timer.kind](turn, timer)
 
 
-def _timers(definitions: Definitions, state: State, moment: Moment) -> None:
-    for timer in state.due_timers(moment.now, WALK):
-        state.drop_timer(timer.key)
-        if timer.kind == "retry":
-            Attempts(definitions, state, moment).delay_over(timer)
-        elif timer.kind == "walk" and timer.pipeline in definitions.pipelines:
-            Runs(definitions, state, moment).walk(definitions.pipelines[timer.pipeline], timer.after)
-        elif timer.kind == "optional":
-            _let_go(definitions, state, timer, moment)
-
-
-def _let_go(definitions: Definitions, state: State, timer: TimerRow, moment: Moment) -> None:
-    """Look again at a run that may go without an input from now on."""
-    run = state.run(timer.run_id)
-    if run is None or run.pipeline not in definitions.pipelines:
+def _look_again(turn: Turn, timer: TimerRow) -> None:
+    """Look again at a run for which a time has come: an input is optional now, or it may begin."""
+    run = turn.state.run(timer.run_id)
+    pipeline = turn.definitions.pipelines.get(run.pipeline) if run else None
+    if run is None or pipeline is None:
         return
-    runs = Runs(definitions, state, moment)
-    runs.arm(definitions.pipelines[run.pipeline], run)
-    runs.advance(definitions.pipelines[run.pipeline], run, None)
-
-
-def _review(definitions: Definitions, state: State, moment: Moment) -> None:
-    """Have all open runs looked at in the light of the definitions that hold now."""
-    for name in definitions.pipelines:
-        state.put_timer(TimerRow(key=f"walk/{name}", due_at=moment.now, kind="walk", pipeline=name))
-
-
-def _retry(definitions: Definitions, state: State, message: RetryTasks, moment: Moment) -> None:
-    run = state.run(message.run_id)
-    if run is None:
-        raise NotFoundError(f"there is no run {message.run_id}")
-    pipeline = definitions.pipelines.get(run.pipeline)
-    if pipeline is None:
-        raise ConflictError(f"no file defines the pipeline {run.pipeline} any more")
-    rows = state.tasks(run.id)
-    again = {TaskState.FAILED, TaskState.CANCELLED}
-    names = message.tasks or tuple(
-        name for name in pipeline.tasks if name in rows and rows[name].state in again
-    )
-    for name in names:
-        if name not in pipeline.tasks:
-            raise NotFoundError(f"pipeline {pipeline.name} has no task {name}")
-        found = rows[name].state if name in rows else TaskState.WAITING
-        if found not in again:
-            raise ConflictError(f"task {name} is {found}; only a failed or cancelled task can be retried")
-    if not names:
-        raise ConflictError(f"nothing to retry: no task of run {run.id} has failed, the run is {run.state}")
-    for name in names:
-        row = rows[name]
-        state.put_task(
-            replace(
-                row,
-                state=next_state(row.state, TaskEvent.RETRIED),
-                failures=0,
-                crashes=0,
-                queued_at=moment.now,
-            )
-        )
-    if message.downstream:
-        _unblock(definitions, state, run.id, run.pipeline, names)
-    runs = Runs(definitions, state, moment)
-    run = runs.settle(pipeline, run)
+    runs = Runs(turn)
+    runs.arm(pipeline, run)
     runs.advance(pipeline, run, None)
 
 
-def _unblock(
-    definitions: Definitions, state: State, run_id: str, pipeline: str, names: tuple[str, ...]
-) -> None:
-    """Put what is blocked below the tasks back to waiting."""
-    rows = state.tasks(run_id)
-    below = definitions.graphs[pipeline].below
-    todo = [downstream for name in names for downstream in below[name]]
-    seen: set[str] = set()
-    while todo:
-        name = todo.pop()
-        if name in seen:
-            continue
-        seen.add(name)
-        row = rows.get(name)
-        if row is not None and row.state is TaskState.BLOCKED:
-            state.put_task(replace(row, state=next_state(row.state, TaskEvent.UNBLOCKED)))
-        todo.extend(below[name])
+def _quiet(turn: Turn, timer: TimerRow) -> None:
+    if timer.dataset in turn.definitions.datasets:
+        for reached in fall_quiet(turn, timer.dataset, timer.partition):
+            Runs(turn).reach(reached)
+
+
+def _walk(turn: Turn, timer: TimerRow) -> None:
+    pipeline = turn.definitions.pipelines.get(timer.pipeline)
+    if pipeline is not None:
+        Runs(turn).walk(pipeline, timer.after)
+
+
+def _reach_on(turn: Turn, timer: TimerRow) -> None:
+    """Go on with the runs that an arrival concerns, behind those that were looked at."""
+    row = turn.state.partition(timer.dataset, timer.partition)
+    if row is None:
+        return
+    for reader in turn.definitions.readers.get(timer.dataset, ()):
+        if reader.pipeline.name == timer.pipeline and timer.task in reader.tasks:
+            Runs(turn).reach_by(reader, Reached(row=row, became_ready=row.ready), timer.after)
+
+
+def _review(turn: Turn, message: Reviewed) -> None:
+    """Take up what the definitions say now: pauses, schedules, expectations, and all open runs."""
+    for pipeline in turn.definitions.pipelines.values():
+        row = turn.state.pipeline(pipeline.name)
+        if row is None or row.paused_in_file != pipeline.paused:
+            turn.state.put_pipeline(
+                PipelineRow(name=pipeline.name, paused=pipeline.paused, paused_in_file=pipeline.paused)
+            )
+        turn.state.put_timer(
+            TimerRow(key=f"walk/{pipeline.name}", due_at=turn.now, kind="walk", pipeline=pipeline.name)
+        )
+    timekeeping.set_up(turn)
+
+
+def _sensor_reported(turn: Turn, message: SensorReported) -> None:
+    alerts.sensor_reported(turn, message.pipeline, message.sensor, message.error)
+
+
+_CONSEQUENCES: dict[type, Callable[[Turn, Any], Answer]] = {
+    Observed: lambda turn, message: _reach(turn, observe(turn, message)),
+    DeclaredReady: lambda turn, message: _reach(turn, declare(turn, message)),
+    Redrive: lambda turn, message: _reach(turn, redrive(turn, message.seq)),
+    AttemptStarted: lambda turn, message: Attempts(turn).started(message),
+    AttemptEnded: lambda turn, message: Attempts(turn).ended(message),
+    CalledBack: lambda turn, message: Attempts(turn).called_back(message),
+    TimersDue: _timers,
+    Reviewed: _review,
+    RetryTasks: operations.retry,
+    PausePipeline: operations.pause,
+    MakeRun: operations.make_run,
+    CancelRun: operations.cancel,
+    MarkTask: operations.mark,
+    WithdrawPartition: operations.withdraw,
+    StartBackfill: backfills.start,
+    CancelBackfill: backfills.cancel,
+    SensorReported: _sensor_reported,
+}
+
+_TIMERS: dict[str, Callable[[Turn, TimerRow], None]] = {
+    "retry": lambda turn, timer: Attempts(turn).delay_over(timer),
+    "lease": lambda turn, timer: Attempts(turn).lapsed(timer),
+    "optional": _look_again,
+    "begin": _look_again,
+    "expire": timekeeping.expire,
+    "quiet": _quiet,
+    "walk": _walk,
+    "reach": _reach_on,
+    "schedule": timekeeping.schedule_due,
+    "expect": timekeeping.expectation_due,
+}

@@ -1,5 +1,6 @@
 """All definitions of a home together, and the questions that every event asks of them."""
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -12,7 +13,6 @@ from sensorflow.core.vocabulary import (
     PipelineDefinition,
     Selection,
     SensorDefinition,
-    TaskDefinition,
 )
 
 #: Selections by which an arrival makes a run; the others only wake runs that exist.
@@ -30,11 +30,11 @@ def leaves(items: Iterable[Input]) -> Iterator[DatasetInput]:
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """One place where a task reads a dataset."""
+    """One way in which a pipeline reads a dataset, and the tasks that do so."""
 
     pipeline: PipelineDefinition
-    task: TaskDefinition
     input: DatasetInput
+    tasks: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +66,12 @@ class Definitions:
     producers: Mapping[str, tuple[str, str]] = field(init=False)
 
     def __post_init__(self) -> None:
-        readers: dict[str, list[Reader]] = {}
+        readings: dict[str, list[tuple[PipelineDefinition, DatasetInput, list[str]]]] = {}
         producers: dict[str, tuple[str, str]] = {}
         for pipeline in self.pipelines.values():
             for task in pipeline.tasks.values():
                 for leaf in leaves(task.inputs):
-                    readers.setdefault(leaf.dataset, []).append(Reader(pipeline, task, leaf))
+                    _note(readings.setdefault(leaf.dataset, []), pipeline, leaf, task.name)
                 for dataset in task.outputs:
                     producers[dataset] = (pipeline.name, task.name)
         feeds: dict[str, list[SensorDefinition]] = {}
@@ -83,12 +83,34 @@ class Definitions:
             if sensor.rule.match is not None
         }
         assign = object.__setattr__  # The dataclass is frozen for everybody else.
-        assign(self, "readers", {name: tuple(found) for name, found in readers.items()})
+        assign(
+            self,
+            "readers",
+            {
+                name: tuple(Reader(pipeline, leaf, tuple(tasks)) for pipeline, leaf, tasks in found)
+                for name, found in readings.items()
+            },
+        )
         assign(self, "producers", producers)
         assign(self, "feeds", {name: tuple(found) for name, found in feeds.items()})
         assign(self, "patterns", patterns)
         assign(self, "posted", tuple(s for s in self.sensors.values() if s.kind == "events"))
         assign(self, "graphs", {p.name: _graph(p) for p in self.pipelines.values()})
+
+
+def _note(
+    found: list[tuple[PipelineDefinition, DatasetInput, list[str]]],
+    pipeline: PipelineDefinition,
+    leaf: DatasetInput,
+    task: str,
+) -> None:
+    """Add a task to those of its pipeline that read a dataset in the same way."""
+    for other, same, tasks in found:
+        if other is pipeline and same == leaf:
+            if task not in tasks:
+                tasks.append(task)
+            return
+    found.append((pipeline, leaf, [task]))
 
 
 def _graph(pipeline: PipelineDefinition) -> PipelineGraph:
@@ -98,9 +120,9 @@ def _graph(pipeline: PipelineDefinition) -> PipelineGraph:
             below[upstream].append(task.name)
     order: list[str] = []
     missing = {name: len(set(task.after)) for name, task in pipeline.tasks.items()}
-    free = [name for name, count in missing.items() if not count]
+    free = deque(name for name, count in missing.items() if not count)
     while free:
-        name = free.pop()
+        name = free.popleft()
         order.append(name)
         for downstream in dict.fromkeys(below[name]):
             missing[downstream] -= 1

@@ -3,15 +3,24 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from sensorflow.core import gates
 from sensorflow.core.definitions import Definitions
 from sensorflow.core.durations import describe_duration
 from sensorflow.core.errors import NotFoundError
-from sensorflow.core.partitions import iso, read_partition
+from sensorflow.core.lateness import expected_at
+from sensorflow.core.partitions import bounds, iso, read_partition
 from sensorflow.core.readiness import Condition, Readiness, missing_parts
-from sensorflow.core.runs import within
-from sensorflow.core.state import RunRow, State, TaskRow
+from sensorflow.core.runs import over, within
+from sensorflow.core.state import PartitionRow, RunRow, State, TaskRow
 from sensorflow.core.states import ENDED, AttemptState, TaskState
-from sensorflow.core.vocabulary import SHARED, DatasetInput, PipelineDefinition, TaskDefinition
+from sensorflow.core.vocabulary import (
+    SHARED,
+    DatasetDefinition,
+    DatasetInput,
+    Grain,
+    PipelineDefinition,
+    TaskDefinition,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,12 +80,45 @@ def explain(
         raise NotFoundError(f'there is no pipeline "{pipeline}"; there are: {known}')
     key = read_partition(definition.partitioning, partition or None)
     run = state.run_of(pipeline, key)
+    if run is not None and definition.partitioning.grain is Grain.NONE and over(run.state):
+        run = None  # What is asked for is the next one.
+    return _explain(definitions, state, definition, key, run, workers, now)
+
+
+def explain_run(definitions: Definitions, state: State, run: RunRow, workers: int, now: float) -> Why:
+    """Return the same for a run that is there.
+
+    Raises:
+        NotFoundError: no file defines its pipeline any more.
+    """
+    definition = definitions.pipelines.get(run.pipeline)
+    if definition is None:
+        raise NotFoundError(f'no file defines the pipeline "{run.pipeline}" any more')
+    return _explain(definitions, state, definition, run.partition, run, workers, now)
+
+
+def _explain(
+    definitions: Definitions,
+    state: State,
+    definition: PipelineDefinition,
+    key: str,
+    run: RunRow | None,
+    workers: int,
+    now: float,
+) -> Why:
     created_at = run.created_at if run else now
     readiness = Readiness(definitions, state, definition, key, created_at, now)
     rows = state.tasks(run.id) if run else {}
     explainer = _Explainer(definitions, state, definition, readiness, rows, run, workers, now)
-    tasks = tuple(explainer.task(definition.tasks[name]) for name in definitions.graphs[pipeline].order)
-    return Why(pipeline=pipeline, partition=key, run=run, tasks=tasks)
+    order = definitions.graphs[definition.name].order
+    tasks = tuple(explainer.task(definition.tasks[name]) for name in order)
+    return Why(pipeline=definition.name, partition=key, run=run, tasks=tasks)
+
+
+#: States that a task of a paused pipeline does not leave by itself.
+_HELD_BY_PAUSE = frozenset({TaskState.WAITING, TaskState.QUEUED, TaskState.RETRYING})
+#: States of a task above that are nothing to wait for.
+_PASSED = frozenset({TaskState.SUCCEEDED, TaskState.SKIPPED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,14 +137,24 @@ class _Explainer:
         state = row.state if row else TaskState.WAITING
         waits: list[Wait] = []
         if state is TaskState.WAITING:
-            waits = [*self._outside(), *self._above(task, ENDED), *self._inputs(task)]
+            waits = [*self._outside(), *self._held_back(), *self._above(task, ENDED), *self._inputs(task)]
         elif state is TaskState.BLOCKED:
-            waits = [*self._above(task, frozenset({TaskState.SUCCEEDED, TaskState.SKIPPED}))]
+            waits = [*self._above(task, _PASSED)] or [self._unblockable(task)]
+        elif state is TaskState.FAILED:
+            text = f"it failed for good{self._last_error(row)}; {self._retry_command()}"
+            waits = [Wait(kind="task", text=text, task=task.name, state=state)]
         elif state is TaskState.RETRYING and row is not None:
             waits = [self._retry(task, row)]
-        elif state is TaskState.QUEUED and row is not None:
+        paused = [*self._paused()] if state in _HELD_BY_PAUSE else []
+        if state is TaskState.QUEUED and not paused:
             waits = [self._slot()]
+        waits += paused
         return TaskWaits(name=task.name, state=state, waiting_for=tuple(waits))
+
+    def _unblockable(self, task: TaskDefinition) -> Wait:
+        place = "/".join(filter(None, (self.pipeline.name, self.readiness.partition)))
+        text = f"what is above it was repaired; `sensorflow retry {place} {task.name}` lets it run"
+        return Wait(kind="task", text=text, task=task.name, state=TaskState.BLOCKED)
 
     def _outside(self) -> Iterator[Wait]:
         if self.run is None and not within(self.pipeline, self.readiness.partition):
@@ -112,6 +164,26 @@ class _Explainer:
                 "events for it are kept and fire nothing"
             )
             yield Wait(kind="time", text=text, partition=self.readiness.partition)
+
+    def _held_back(self) -> Iterator[Wait]:
+        """Say what holds the whole run back."""
+        forced = self.run is not None and self.run.forced
+        partition = self.readiness.partition
+        for kind, what in gates.closed(self.state, self.pipeline, partition, self.now, forced=forced):
+            if isinstance(what, float):
+                text = f"waiting for its schedule time, {self._clock(what)}"
+                yield Wait(kind=kind, text=text, until=what)
+            else:
+                run = self.state.run_of(self.pipeline.name, what)
+                stands = f"is {run.state}" if run else "has no run yet"
+                text = f"waiting for the success of the previous partition, {what}, which {stands}"
+                yield Wait(kind=kind, text=text, partition=what, state=run.state if run else None)
+
+    def _paused(self) -> Iterator[Wait]:
+        row = self.state.pipeline(self.pipeline.name)
+        if row.paused if row else self.pipeline.paused:
+            text = f"{self.pipeline.name} is paused; `sensorflow resume {self.pipeline.name}` lets it start"
+            yield Wait(kind="paused", text=text)
 
     def _above(self, task: TaskDefinition, passed: frozenset[TaskState]) -> Iterator[Wait]:
         for name in task.after:
@@ -127,15 +199,20 @@ class _Explainer:
             yield Wait(kind="task", text=text, task=name, state=state)
 
     def _inputs(self, task: TaskDefinition) -> Iterator[Wait]:
+        if self.run is not None and self.run.forced:
+            return
         for item in task.inputs:
-            condition = self.readiness.condition(item)
+            condition = self.readiness.condition(task, item)
             if not condition.holds:
                 yield from self._condition(condition, "")
 
     def _condition(self, condition: Condition, note: str) -> Iterator[Wait]:
-        if condition.leaf is not None:
-            for key in condition.missing:
-                yield self._missing(condition, condition.leaf, key, note)
+        leaf = condition.leaf
+        if leaf is not None:
+            # Of `at_least` any will do: the oldest that is missing stands for all.
+            keys = condition.missing if leaf.at_least is None else condition.missing[:1]
+            for key in keys:
+                yield self._missing(condition, leaf, key, note)
             return
         open_members = [member for member in condition.members if not member.holds]
         if condition.needed < len(condition.members):
@@ -148,19 +225,22 @@ class _Explainer:
         dataset = self.definitions.datasets[leaf.dataset]
         named = f"{leaf.dataset} {key}" if key else leaf.dataset
         if key is None:
-            named = f"any partition of {leaf.dataset} not after {self.readiness.partition}"
+            named = f"any partition of {leaf.dataset}"
+            if bounds(self.pipeline.partitioning, self.readiness.partition) is not None:
+                named += f" not after {self.readiness.partition}"
+        if self.pipeline.partitioning.grain is Grain.NONE and condition.ready:
+            named = f"a newer arrival of {leaf.dataset} than the last run consumed"
         parts = frozenset(self.state.parts(leaf.dataset, key)) if key is not None else frozenset()
+        row = self.state.partition(leaf.dataset, key) if key is not None else None
         absent = missing_parts(dataset, parts)
-        text = f"waiting for {named}"
-        if parts and absent:
-            text += (
-                f": part{'s' * (len(absent) > 1)} {_listed(absent)} {'are' if absent[1:] else 'is'} missing"
-            )
-        elif parts:
-            row = self.state.partition(leaf.dataset, key or "")
-            text += f": {row.arrivals if row else 0} of {dataset.complete.count} arrivals are there"
+        expected_at = self._expected_at(dataset, key)
+        text = f"waiting for {named}{self._state_of(dataset, leaf, row, parts, absent)}"
+        if expected_at is not None:
+            text += f", {self._expected(expected_at)}"
         if leaf.at_least is not None:
-            text += f" (at least {leaf.at_least} are needed, {len(condition.ready or ())} are there)"
+            there, more = len(condition.ready or ()), len(condition.missing) - 1
+            text += f" or another of {more}" if more else ""
+            text += f" (at least {leaf.at_least} are needed, {there} are there)"
         text += note + self._feed(leaf.dataset) + self._closest(leaf.dataset, key)
         if condition.optional_at is not None:
             text += f"; from {self._clock(condition.optional_at)} the task starts without it"
@@ -171,8 +251,44 @@ class _Explainer:
             partition=key,
             parts_missing=absent or None,
             sensor=self._sensor(leaf.dataset),
+            expected_at=expected_at,
+            late=expected_at < self.now if expected_at is not None else None,
             until=condition.optional_at,
         )
+
+    def _state_of(
+        self,
+        dataset: DatasetDefinition,
+        leaf: DatasetInput,
+        row: PartitionRow | None,
+        parts: frozenset[str],
+        absent: tuple[str, ...],
+    ) -> str:
+        """Say what is there of a partition, and why that is not enough."""
+        if row is None:
+            return ""
+        if row.withdrawn:
+            return ", which was taken back,"
+        if row.ready and leaf.max_age_s is not None:
+            age = describe_duration(self.now - row.last_at)
+            return f": what is there is {age} old, at most {describe_duration(leaf.max_age_s)} counts,"
+        if absent:
+            return (
+                f": part{'s' * (len(absent) > 1)} {_listed(absent)} {'are' if absent[1:] else 'is'} missing"
+            )
+        if dataset.complete.quiet_s is not None:
+            return f": it is complete {describe_duration(dataset.complete.quiet_s)} after its last arrival"
+        if parts and dataset.complete.count is not None:
+            return f": {len(parts - {''}) or row.arrivals} of {dataset.complete.count} arrivals are there"
+        return ""
+
+    def _expected_at(self, dataset: DatasetDefinition, key: str | None) -> float | None:
+        return expected_at(dataset, key) if dataset.expect is not None and key else None
+
+    def _expected(self, at: float) -> str:
+        if at < self.now:
+            return f"expected by {self._clock(at)}, {describe_duration(self.now - at)} late"
+        return f"expected by {self._clock(at)}"
 
     def _feed(self, dataset: str) -> str:
         """Say who should bring the dataset."""
@@ -214,12 +330,19 @@ class _Explainer:
     def _slot(self) -> Wait:
         active = self.state.active_runs(self.pipeline.name)
         pipeline = self.pipeline
+        backfill = self.state.backfill(self.run.backfill) if self.run and self.run.backfill else None
         if self.state.running_count(None) >= self.workers:
             text = f"queued: all {self.workers} workers of the service are busy"
         elif self.state.running_count(pipeline.name) >= pipeline.concurrency:
             text = f"queued: {pipeline.concurrency} tasks of {pipeline.name} run already (concurrency)"
         elif len(active) >= pipeline.max_active_runs and not (self.run and self.run.active):
             text = f"queued: {pipeline.max_active_runs} runs of {pipeline.name} are active (max_active_runs)"
+        elif (
+            backfill
+            and not (self.run and self.run.active)
+            and sum(run.backfill == backfill.id for run in active) >= backfill.max_active
+        ):
+            text = f"queued: {backfill.max_active} runs of its backfill are active (max_active)"
         else:
             text = "queued: it starts next"
         return Wait(kind="slot", text=text)

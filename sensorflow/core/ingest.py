@@ -3,8 +3,15 @@
 from dataclasses import dataclass, replace
 
 from sensorflow.core.definitions import Definitions
-from sensorflow.core.errors import ReadingError
-from sensorflow.core.messages import Arrival, DeclaredReady, EventState, Observed, Receipt
+from sensorflow.core.errors import NotFoundError, ReadingError, UnknownDatasetError
+from sensorflow.core.messages import (
+    Arrival,
+    DeclaredReady,
+    EventState,
+    Observed,
+    Receipt,
+    WithdrawPartition,
+)
 from sensorflow.core.partitions import bounds
 from sensorflow.core.readiness import complete
 from sensorflow.core.reading import read_rule, text_at
@@ -16,8 +23,10 @@ from sensorflow.core.state import (
     PartRow,
     SensorRow,
     State,
+    TimerRow,
 )
-from sensorflow.core.vocabulary import Event, JsonValue, Rule, SensorDefinition
+from sensorflow.core.turn import Turn
+from sensorflow.core.vocabulary import DatasetDefinition, Event, JsonValue, Rule, SensorDefinition
 
 #: Content that is one event until it changes never expires by time.
 _NEVER = float("inf")
@@ -28,9 +37,10 @@ class Reached:
     """A partition that an arrival has changed, for those who wait for it."""
 
     row: PartitionRow
-    #: It was not all there before this arrival and is now.
+    #: It was not all there before, and is now.
     became_ready: bool
-    seq: int
+    #: It has a new version.
+    newer: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,18 +59,22 @@ class _Reading:
 
     event: Event
     sensor: tuple[str, str] | None
+    #: The sensors whose rules took it.
+    matched: tuple[tuple[str, str], ...] = ()
     claims: list[_Claim]
     state: EventState
     reason: str | None = None
     dedupe_s: float = 0.0
 
 
-def observe(
-    definitions: Definitions, state: State, message: Observed, now: float
-) -> tuple[Receipt, list[Reached]]:
+def observe(turn: Turn, message: Observed) -> tuple[Receipt, list[Reached]]:
     """Store an event that a sensor saw or somebody posted, and what it makes of partitions."""
-    event = message.event
-    sensors = _reading_sensors(definitions, message)
+    return _store(turn, _read(turn.definitions, message.event, message.sensor))
+
+
+def _read(definitions: Definitions, event: Event, seen_by: tuple[str, str] | None) -> _Reading:
+    """Ask the rules of the sensor, or of all sensors for what is posted."""
+    sensors = _reading_sensors(definitions, seen_by)
     document = event.document()
     matched = [
         sensor
@@ -72,7 +86,7 @@ def observe(
     reasons: list[str] = []
     for sensor in matched:
         try:
-            if message.sensor is not None:
+            if seen_by is not None:
                 event = _with_own_identity(event, sensor.rule, document)
             dataset = definitions.datasets[sensor.rule.dataset]
             partition, part = read_rule(sensor.rule, dataset, document)
@@ -85,25 +99,80 @@ def observe(
         outcome = EventState.ACCEPTED
     else:
         outcome = EventState.REJECTED if reasons else EventState.UNMATCHED
-    seen_by = definitions.sensors.get(message.sensor) if message.sensor else None
-    reading = _Reading(
+    definition = definitions.sensors.get(seen_by) if seen_by else None
+    return _Reading(
         event=event,
-        sensor=message.sensor,
+        sensor=seen_by,
+        matched=tuple((sensor.pipeline, sensor.name) for sensor in matched),
         claims=claims,
         state=outcome,
         reason="; ".join(reasons) or None,
-        dedupe_s=seen_by.dedupe_s if seen_by else 0.0,
+        dedupe_s=definition.dedupe_s if definition else 0.0,
     )
-    return _store(definitions, state, reading, now)
 
 
-def declare(
-    definitions: Definitions, state: State, message: DeclaredReady, now: float
-) -> tuple[Receipt, list[Reached]]:
+def declare(turn: Turn, message: DeclaredReady) -> tuple[Receipt, list[Reached]]:
     """Store what somebody says is ready. The partition has been read by `reading` already."""
     claim = _Claim(dataset=message.dataset, partition=message.partition, part=message.part, sensor=None)
-    reading = _Reading(event=message.event, sensor=None, claims=[claim], state=EventState.ACCEPTED)
-    return _store(definitions, state, reading, now)
+    return _store(turn, _Reading(event=message.event, sensor=None, claims=[claim], state=EventState.ACCEPTED))
+
+
+def redrive(turn: Turn, seq: int) -> tuple[Receipt, list[Reached]]:
+    """Read a stored event again by the rules of now; only what is new of it arrives.
+
+    Raises:
+        NotFoundError: the event is not stored, or not any more.
+    """
+    row = turn.state.event(seq)
+    if row is None:
+        raise NotFoundError(f"there is no event {seq}")
+    reading = _read(turn.definitions, row.event, row.sensor)
+    there = {(arrival.dataset, arrival.partition, arrival.part) for arrival in turn.state.arrivals(seq)}
+    new = [c for c in reading.claims if (c.dataset, c.partition, c.part or "") not in there]
+    outcome = EventState.ACCEPTED if there else reading.state
+    turn.state.replace_event(replace(row, state=outcome, reason=reading.reason))
+    arrived = [_arrive(turn, claim, seq) for claim in new]
+    receipt = Receipt(
+        seq=seq,
+        source=row.event.source,
+        id=row.id,
+        state=outcome,
+        arrivals=tuple(arrival for arrival, _ in arrived),
+        reason=reading.reason,
+    )
+    return receipt, [reached for _, reached in arrived]
+
+
+def withdraw(turn: Turn, message: WithdrawPartition) -> PartitionRow:
+    """Take back a partition, or a part of it, until the next arrival; return it as it is now.
+
+    Raises:
+        UnknownDatasetError: no file names the dataset.
+        NotFoundError: nothing of the partition, or of the part, has arrived.
+    """
+    if message.dataset not in turn.definitions.datasets:
+        raise UnknownDatasetError(f"no file names a dataset {message.dataset}")
+    row = turn.state.partition(message.dataset, message.partition)
+    parts = turn.state.parts(message.dataset, message.partition)
+    if row is None or not parts or (message.part is not None and message.part not in parts):
+        part = f" part {message.part}" if message.part is not None else ""
+        raise NotFoundError(f"nothing of {message.dataset} {message.partition}{part} is there to take back")
+    turn.state.drop_parts(message.dataset, message.partition, message.part)
+    left = len(parts) - 1 if message.part is not None else 0
+    row = replace(row, withdrawn=True, arrivals=left)
+    turn.state.put_partition(row)
+    return row
+
+
+def fall_quiet(turn: Turn, dataset: str, partition: str) -> list[Reached]:
+    """Complete a partition for which nothing has arrived for long enough."""
+    before = turn.state.partition(dataset, partition)
+    if before is None or not turn.state.parts(dataset, partition):
+        return []
+    ready_at = before.ready_at if before.ready else turn.now
+    row = replace(before, version=before.version + 1, ready_at=ready_at, withdrawn=False)
+    turn.state.put_partition(row)
+    return [Reached(row=row, became_ready=not before.ready)]
 
 
 def _with_own_identity(event: Event, rule: Rule, document: JsonValue) -> Event:
@@ -115,10 +184,12 @@ def _with_own_identity(event: Event, rule: Rule, document: JsonValue) -> Event:
     return event
 
 
-def _reading_sensors(definitions: Definitions, message: Observed) -> tuple[SensorDefinition, ...]:
-    if message.sensor is None:
+def _reading_sensors(
+    definitions: Definitions, seen_by: tuple[str, str] | None
+) -> tuple[SensorDefinition, ...]:
+    if seen_by is None:
         return definitions.posted
-    sensor = definitions.sensors.get(message.sensor)
+    sensor = definitions.sensors.get(seen_by)
     return (sensor,) if sensor else ()
 
 
@@ -126,13 +197,12 @@ def _shown(sensor: SensorDefinition) -> str:
     return f"{sensor.pipeline}/{sensor.name}"
 
 
-def _store(
-    definitions: Definitions, state: State, reading: _Reading, now: float
-) -> tuple[Receipt, list[Reached]]:
+def _store(turn: Turn, reading: _Reading) -> tuple[Receipt, list[Reached]]:
+    state, now = turn.state, turn.now
     event = reading.event
     first = _first_seq(state, event, reading.dedupe_s, now)
     if first is not None:
-        _count(state, reading.sensor, EventState.DUPLICATE, first, now)
+        _count(state, reading, EventState.DUPLICATE, first, now)
         return _duplicate(state, event, first), []
     seq = state.next_seq()
     event_id = event.id if event.id is not None else f"{event.content}-{seq}"
@@ -158,8 +228,8 @@ def _store(
                 expires_at=expires_at,
             )
         )
-    arrived = [_arrive(definitions, state, claim, seq, now) for claim in reading.claims]
-    _count(state, reading.sensor, reading.state, seq, now)
+    arrived = [_arrive(turn, claim, seq) for claim in reading.claims]
+    _count(state, reading, reading.state, seq, now)
     receipt = Receipt(
         seq=seq,
         source=event.source,
@@ -197,29 +267,30 @@ def _duplicate(state: State, event: Event, first: int) -> Receipt:
     )
 
 
-def _arrive(
-    definitions: Definitions, state: State, claim: _Claim, seq: int, now: float
-) -> tuple[Arrival, Reached]:
+def _arrive(turn: Turn, claim: _Claim, seq: int) -> tuple[Arrival, Reached]:
     """Write what an arrival makes of its partition."""
-    dataset = definitions.datasets[claim.dataset]
+    state, now = turn.state, turn.now
+    dataset = turn.definitions.datasets[claim.dataset]
     part = claim.part or ""
     parts = state.parts(dataset.name, claim.partition)
     version = parts[part].version + 1 if part in parts else 1
-    before = state.partition(dataset.name, claim.partition)
-    arrivals = before.arrivals + 1 if before else 1
-    was_ready = before is not None and before.ready
-    is_ready = was_ready or complete(dataset, frozenset(parts) | {part}, arrivals)
     limits = bounds(dataset.partitioning, claim.partition)
-    row = PartitionRow(
+    before = state.partition(dataset.name, claim.partition) or PartitionRow(
         dataset=dataset.name,
         partition=claim.partition,
         start=limits.start if limits else None,
-        version=(before.version if before else 0) + (1 if is_ready else 0),
-        arrivals=arrivals,
-        first_at=before.first_at if before else now,
+        version=0,
+        arrivals=0,
+        first_at=now,
         last_at=now,
-        ready_at=before.ready_at if before and was_ready else (now if is_ready else None),
     )
+    row = replace(before, arrivals=before.arrivals + 1, last_at=now)
+    waits_for_quiet = dataset.complete.quiet_s is not None
+    if waits_for_quiet:
+        _wait_for_quiet(turn, dataset, claim.partition)
+    elif before.ready or complete(dataset, frozenset(parts) | {part}, row.arrivals):
+        ready_at = before.ready_at if before.ready else now
+        row = replace(row, version=before.version + 1, ready_at=ready_at, withdrawn=False)
     state.put_partition(row)
     state.put_part(
         PartRow(dataset=dataset.name, partition=claim.partition, part=part, version=version, seq=seq)
@@ -231,26 +302,39 @@ def _arrive(
             partition=claim.partition,
             part=part,
             version=version,
-            ready=is_ready,
+            ready=row.ready or waits_for_quiet,
             sensor=claim.sensor,
         )
     )
     arrival = Arrival(dataset=dataset.name, partition=claim.partition, part=claim.part, version=version)
-    return arrival, Reached(row=row, became_ready=is_ready and not was_ready, seq=seq)
+    newer = row.version > before.version
+    return arrival, Reached(row=row, became_ready=row.ready and not before.ready, newer=newer)
 
 
-def _count(state: State, sensor: tuple[str, str] | None, outcome: EventState, seq: int, now: float) -> None:
-    if sensor is None:
-        return
-    row = state.sensor(*sensor) or SensorRow(pipeline=sensor[0], name=sensor[1])
-    state.put_sensor(
-        replace(
-            row,
-            accepted=row.accepted + (outcome is EventState.ACCEPTED),
-            duplicates=row.duplicates + (outcome is EventState.DUPLICATE),
-            rejected=row.rejected + (outcome is EventState.REJECTED),
-            unmatched=row.unmatched + (outcome is EventState.UNMATCHED),
-            last_event_at=now,
-            last_seq=seq,
+def _wait_for_quiet(turn: Turn, dataset: DatasetDefinition, partition: str) -> None:
+    turn.state.put_timer(
+        TimerRow(
+            key=f"quiet/{dataset.name}/{partition}",
+            due_at=turn.now + (dataset.complete.quiet_s or 0.0),
+            kind="quiet",
+            dataset=dataset.name,
+            partition=partition,
         )
     )
+
+
+def _count(state: State, reading: _Reading, outcome: EventState, seq: int, now: float) -> None:
+    """Count an event for the sensor that saw it, or, of what was posted, for those that took it."""
+    for pipeline, name in (reading.sensor,) if reading.sensor else reading.matched:
+        row = state.sensor(pipeline, name) or SensorRow(pipeline=pipeline, name=name)
+        state.put_sensor(
+            replace(
+                row,
+                accepted=row.accepted + (outcome is EventState.ACCEPTED),
+                duplicates=row.duplicates + (outcome is EventState.DUPLICATE),
+                rejected=row.rejected + (outcome is EventState.REJECTED),
+                unmatched=row.unmatched + (outcome is EventState.UNMATCHED),
+                last_event_at=now,
+                last_seq=seq,
+            )
+        )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
-from sensorflow.core.states import AttemptState
+from sensorflow.core.states import AttemptState, TaskState
 from sensorflow.core.vocabulary import Event
 
 
@@ -81,15 +81,142 @@ class RetryTasks:
     """An operator wants failed tasks tried again, in the same generation."""
 
     run_id: str
-    #: Empty: every failed or cancelled task.
+    #: Empty: every failed or cancelled task. A succeeded or skipped one opens the next generation.
     tasks: tuple[str, ...] = ()
     #: Put what is blocked below back to waiting.
     downstream: bool = True
     reason: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PausePipeline:
+    """An operator wants no attempt of a pipeline to start, or wants them to start again."""
+
+    pipeline: str
+    paused: bool
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MakeRun:
+    """An operator wants a pipeline's run for a partition; one that has ended runs again as a whole."""
+
+    pipeline: str
+    #: In its one spelling; `declared_partition` reads what people write.
+    partition: str
+    #: Fire without inputs and times.
+    force: bool = False
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelRun:
+    """An operator wants nothing more of a run to happen; its attempts are stopped."""
+
+    run_id: str
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarkTask:
+    """An operator says that a task that does not run counts as done."""
+
+    run_id: str
+    task: str
+    #: SUCCEEDED (its outputs become ready) or SKIPPED.
+    state: TaskState
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WithdrawPartition:
+    """An operator takes back a partition, or a part of it: it is missing until its next arrival."""
+
+    dataset: str
+    partition: str
+    part: str | None = None
+    reason: str | None = None
+
+
+class Only(StrEnum):
+    """Which partitions of its range a backfill makes runs for."""
+
+    #: No run yet, or one that has not started.
+    MISSING = "missing"
+    FAILED = "failed"
+    #: Every one again, as its next generation.
+    ALL = "all"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartBackfill:
+    """An operator wants runs for many partitions."""
+
+    pipeline: str
+    #: In the order in which they are to fire.
+    partitions: tuple[str, ...]
+    #: As they were asked for; empty where partitions were listed.
+    first: str = ""
+    last: str = ""
+    only: Only = Only.MISSING
+    order: str = "oldest"
+    max_active: int = 1
+    force: bool = False
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelBackfill:
+    """An operator takes back what a backfill made and has not started."""
+
+    backfill: str
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CalledBack:
+    """Whoever works on an `http` task with a callback says how it stands."""
+
+    token: str
+    #: SUCCEEDED, FAILED, SKIPPED, or RUNNING, which renews the lease.
+    state: AttemptState
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Redrive:
+    """An operator wants a stored event read again by the rules of now."""
+
+    seq: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SensorReported:
+    """A sensor is down, in words, or well again: None."""
+
+    pipeline: str
+    sensor: str
+    error: str | None
+
+
 Message: TypeAlias = (
-    Observed | DeclaredReady | AttemptStarted | AttemptEnded | TimersDue | Reviewed | RetryTasks
+    Observed
+    | DeclaredReady
+    | AttemptStarted
+    | AttemptEnded
+    | TimersDue
+    | Reviewed
+    | RetryTasks
+    | PausePipeline
+    | MakeRun
+    | CancelRun
+    | MarkTask
+    | WithdrawPartition
+    | StartBackfill
+    | CancelBackfill
+    | CalledBack
+    | Redrive
+    | SensorReported
 )
 
 
@@ -128,6 +255,19 @@ class Receipt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """The answer to an operation that makes or names something."""
+
+    #: Of the run or of the backfill.
+    id: str
+    #: False where the run was there already.
+    created: bool = True
+
+
+Answer: TypeAlias = Receipt | Made | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
     """What a decision may not find out by itself: the time and what chance gives."""
 
@@ -135,5 +275,7 @@ class Moment:
     now: float
     #: Makes run ids: unique, and later ones sort behind earlier ones.
     new_id: Callable[[], str]
+    #: Makes a secret that nobody guesses, for callbacks.
+    new_token: Callable[[], str]
     #: Draws a number in [0, 1).
     draw: Callable[[], float]

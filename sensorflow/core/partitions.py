@@ -6,25 +6,23 @@ good, so that days are whole intervals also where a clock goes back over midnigh
 """
 
 import re
-from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
+from itertools import product
 from math import floor
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+from sensorflow.core.clocks import EARLIEST, EPOCH, EPOCH_DAY, LATEST, day_start, local
 from sensorflow.core.errors import PartitionError, shown
+from sensorflow.core.iso8601 import read_iso_8601
 from sensorflow.core.vocabulary import Grain, JsonValue, Partitioning
 
 _HOUR_S = 3600
-_DAY_S = 24 * _HOUR_S
 _HOUR = timedelta(hours=1)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_EPOCH_DAY = _EPOCH.toordinal()
-# A day away from both ends of Python's calendar, so that every bound can be shown in every zone.
-_EARLIEST = (date.min.toordinal() + 1 - _EPOCH_DAY) * _DAY_S
-_LATEST = (date.max.toordinal() - _EPOCH_DAY) * _DAY_S
+#: Stands between the keys of several dimensions, and in none of them.
+_JOINT = "|"
 
 #: Grains of the calendar, finer ones first.
 _CALENDAR = (Grain.HOURLY, Grain.DAILY, Grain.WEEKLY, Grain.MONTHLY)
@@ -41,16 +39,6 @@ _EXAMPLES = {
     Grain.MONTHLY: "a month such as 2013-02",
 }
 _FREE_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/=+-]{0,199}")
-_ISO_8601 = re.compile(
-    r"(?P<year>[0-9]{4})(?P<dash>-?)"
-    r"(?:(?P<month>[0-9]{2})(?P=dash)(?P<day>[0-9]{2})"
-    r"|W(?P<week>[0-9]{2})(?P=dash)(?P<weekday>[1-7])"
-    r"|(?P<day_of_year>[0-9]{3}))"
-    r"(?:[Tt ](?P<hour>[01][0-9]|2[0-4])"
-    r"(?::?(?P<minute>[0-5][0-9])(?::?(?P<second>[0-5][0-9]|60))?)?"
-    r"(?:[.,](?P<fraction>[0-9]+))?"
-    r"(?P<offset>[Zz]|(?P<sign>[+-])(?P<offset_hour>[01][0-9]|2[0-3])(?::?(?P<offset_minute>[0-5][0-9]))?)?)?"
-)
 #: No instant needs more; what is longer is neither tried nor remembered.
 _LONGEST_INSTANT = 64
 
@@ -77,6 +65,7 @@ def read_partition(partitioning: Partitioning, value: JsonValue) -> str:
 
     A date is that day. An instant with an offset is put into the zone of the partitioning; one
     without is local there (hourly: UTC). A whole number is taken as its text where keys are free or listed.
+    Several dimensions are read each on its own, from a text as `2013-01-01|eu` or from an object of them all.
 
     Raises:
         PartitionError: the value is no partition; says what was expected and found.
@@ -90,18 +79,63 @@ def read_partition(partitioning: Partitioning, value: JsonValue) -> str:
         if isinstance(value, str) and len(value) <= _LONGEST_INSTANT:
             return _read_calendar(partitioning, value)
         raise _unreadable(grain, value)
+    if grain is Grain.SEVERAL:
+        return _read_several(partitioning, value)
     return _read_key(partitioning, value)
 
 
+def dimension_keys(partitioning: Partitioning, key: str) -> dict[str, str]:
+    """Return the key of each dimension by its name; nothing for a single grain.
+
+    Raises:
+        PartitionError: the key has more or fewer dimensions.
+    """
+    if partitioning.grain is not Grain.SEVERAL:
+        return {}
+    keys = key.split(_JOINT)
+    names = [name for name, _ in partitioning.dimensions]
+    if len(keys) != len(names):
+        raise PartitionError(f"expected {_JOINT.join(names)}, found {shown(key)}")
+    return dict(zip(names, keys, strict=True))
+
+
+def join_key(partitioning: Partitioning, keys: Mapping[str, str]) -> str:
+    """Return the key of the partition whose dimensions have these keys, each in its one spelling."""
+    return _JOINT.join(keys[name] for name, _ in partitioning.dimensions)
+
+
+def calendar_of(partitioning: Partitioning) -> Partitioning | None:
+    """Return the grain of the calendar itself, or that of several dimensions; None where there is none."""
+    if partitioning.grain in _CALENDAR:
+        return partitioning
+    found = _calendar_dimension(partitioning)
+    return found[1] if found else None
+
+
+def partitions_of(partitioning: Partitioning, calendar_key: str) -> tuple[str, ...] | None:
+    """Return the partitions with this key in the calendar: itself, or one for all keys of other dimensions.
+
+    None where a dimension of free keys keeps them from being listed.
+    """
+    if partitioning.grain is not Grain.SEVERAL:
+        return (calendar_key,)
+    axes = [(calendar_key,) if each.grain in _CALENDAR else each.keys for _, each in partitioning.dimensions]
+    return tuple(_JOINT.join(keys) for keys in product(*axes)) if all(axes) else None
+
+
 def bounds(partitioning: Partitioning, key: str) -> Bounds | None:
-    """Return where a partition begins and ends; None for grains that are not of the calendar.
+    """Return where a partition begins and ends; None where nothing of it is of the calendar.
 
     Raises:
         PartitionError: the key is not the one spelling of a partition of this grain.
     """
-    if partitioning.grain not in _CALENDAR:
+    if partitioning.grain in _CALENDAR:
+        return _bounds(partitioning, _number(partitioning, key))
+    found = _calendar_dimension(partitioning)
+    if found is None:
         return None
-    return _bounds(partitioning, _number(partitioning, key))
+    name, calendar = found
+    return bounds(calendar, dimension_keys(partitioning, key)[name])
 
 
 def containing(fine: Partitioning, key: str, coarse: Partitioning) -> str:
@@ -127,13 +161,17 @@ def inside(coarse: Partitioning, key: str, fine: Partitioning) -> tuple[str, ...
 
 
 def shifted(partitioning: Partitioning, key: str, by: int) -> str:
-    """Return the partition so many places later, or earlier where `by` is negative.
+    """Return the partition so many places later in the calendar, or earlier where `by` is negative.
 
-    Dates that the zone skipped are not counted.
+    Dates that the zone skipped are not counted. Other dimensions stay.
 
     Raises:
-        PartitionError: `key` is no partition, the grain is not of the calendar, or the calendar ends before.
+        PartitionError: `key` is no partition, nothing is of the calendar, or the calendar ends before.
     """
+    if partitioning.grain is Grain.SEVERAL:
+        name, calendar = _needed_calendar(partitioning)
+        keys = dimension_keys(partitioning, key)
+        return join_key(partitioning, {**keys, name: shifted(calendar, keys[name], by)})
     number = _number(partitioning, key)
     if partitioning.grain is not Grain.DAILY:
         return _key(partitioning, number + by)
@@ -150,8 +188,11 @@ def between(partitioning: Partitioning, first: str, last: str) -> Iterator[str]:
     """Return the partitions from `first` to `last`, both included; none where `last` is earlier.
 
     Raises:
-        PartitionError: one of them is no partition, or the grain is not of the calendar.
+        PartitionError: one of them is no partition, they differ in another dimension, or nothing is of
+            the calendar.
     """
+    if partitioning.grain is Grain.SEVERAL:
+        return _several_between(partitioning, first, last)
     numbers = range(_number(partitioning, first), _number(partitioning, last) + 1)
     return (_spelled(partitioning.grain, n) for n in numbers if not _is_skipped(partitioning, n))
 
@@ -176,9 +217,60 @@ def iso(instant: float, timezone: str) -> str:
     """
     zone = ZoneInfo(timezone)
     try:
-        return _local(instant, zone).isoformat()
+        return local(instant, zone).isoformat()
     except (ValueError, OverflowError):
         raise _outside(f"the instant {instant}") from None
+
+
+# Several dimensions
+
+
+def _read_several(partitioning: Partitioning, value: JsonValue) -> str:
+    values = dimension_keys(partitioning, value) if isinstance(value, str) else value
+    dimensions = dict(partitioning.dimensions)
+    if not isinstance(values, Mapping):
+        names = _JOINT.join(dimensions)
+        raise PartitionError(f"expected {names}, or an object with these fields, found {shown(value)}")
+    for name in values:
+        if name not in dimensions:
+            raise PartitionError(f"expected no dimensions but {', '.join(dimensions)}, found {shown(name)}")
+    keys = {}
+    for name, dimension in dimensions.items():
+        if name not in values:
+            raise PartitionError(f"{name}: expected the key of this dimension, found none")
+        try:
+            keys[name] = read_partition(dimension, values[name])
+        except PartitionError as error:
+            raise PartitionError(f"{name}: {error}") from None
+        if _JOINT in keys[name]:
+            raise PartitionError(f"{name}: expected a key without {_JOINT}, found {shown(keys[name])}")
+    return join_key(partitioning, keys)
+
+
+def _several_between(partitioning: Partitioning, first: str, last: str) -> Iterator[str]:
+    name, calendar = _needed_calendar(partitioning)
+    keys, last_keys = dimension_keys(partitioning, first), dimension_keys(partitioning, last)
+    for other, key in keys.items():
+        if other != name and last_keys[other] != key:
+            raise PartitionError(
+                f"{other}: expected one key, found {shown(key)} and {shown(last_keys[other])}"
+            )
+    moved = between(calendar, keys[name], last_keys[name])
+    return (join_key(partitioning, {**keys, name: key}) for key in moved)
+
+
+def _calendar_dimension(partitioning: Partitioning) -> tuple[str, Partitioning] | None:
+    for name, dimension in partitioning.dimensions:
+        if dimension.grain in _CALENDAR:
+            return name, dimension
+    return None
+
+
+def _needed_calendar(partitioning: Partitioning) -> tuple[str, Partitioning]:
+    found = _calendar_dimension(partitioning)
+    if found is None:
+        raise PartitionError("expected a dimension that is hourly, daily, weekly or monthly, found none")
+    return found
 
 
 # Reading
@@ -203,71 +295,32 @@ def _read_calendar(partitioning: Partitioning, text: str) -> str:
     grain = partitioning.grain
     if _SPELLINGS[grain].fullmatch(text):
         return _key(partitioning, _number(partitioning, text))
-    found = _ISO_8601.fullmatch(text)
-    if found is None:
-        raise _unreadable(grain, text)
     try:
-        return _key(partitioning, _read_number(partitioning, found))
+        return _key(partitioning, _read_number(partitioning, text))
     except (ValueError, OverflowError):
         raise _unreadable(grain, text) from None
 
 
-def _read_number(partitioning: Partitioning, found: re.Match[str]) -> int:
+def _read_number(partitioning: Partitioning, text: str) -> int:
     """Return the number of the partition that a date or instant belongs to."""
     grain, timezone = partitioning.grain, partitioning.timezone
-    day = _written_day(found)
-    if found["hour"] is None:
+    day, time_of_day, offset = read_iso_8601(text)
+    if time_of_day is None:
         if grain is Grain.HOURLY:
-            raise PartitionError(f'expected {_EXAMPLES[grain]}, found a date without an hour: "{found[0]}"')
+            raise PartitionError(f'expected {_EXAMPLES[grain]}, found a date without an hour: "{text}"')
         _check_not_skipped(day.toordinal(), timezone)
         return _number_of_day(grain, day.toordinal())
-    written = datetime.combine(day, time(), tzinfo=UTC) + _written_time(found)
+    written = datetime.combine(day, time(), tzinfo=UTC) + time_of_day
     if grain is Grain.HOURLY:
-        return (written - _written_offset(found) - _EPOCH) // _HOUR
+        return (written - (offset or timedelta()) - EPOCH) // _HOUR
     zone = ZoneInfo(timezone)
-    if found["offset"]:
-        local = (written - _written_offset(found)).astimezone(zone)
+    if offset is not None:
+        there = (written - offset).astimezone(zone)
     else:
-        local = written.replace(tzinfo=zone)
-        if local.utcoffset() != (local.astimezone(UTC).astimezone(zone)).utcoffset():
-            raise PartitionError(f'expected a time that the clock of {timezone} shows, found "{found[0]}"')
-    return _number_of_day(grain, local.toordinal())
-
-
-def _written_day(found: re.Match[str]) -> date:
-    year = int(found["year"])
-    if found["month"]:
-        return date(year, int(found["month"]), int(found["day"]))
-    if found["week"]:
-        return date.fromisocalendar(year, int(found["week"]), int(found["weekday"]))
-    day = date(year, 1, 1) + timedelta(days=int(found["day_of_year"]) - 1)
-    if day.year != year:
-        raise ValueError("the year has no such day")
-    return day
-
-
-def _written_time(found: re.Match[str]) -> timedelta:
-    """Return the time of day; a leap second is in the minute that it ends, 24:00 is the day's end."""
-    hour, minute, second = int(found["hour"]), int(found["minute"] or 0), min(int(found["second"] or 0), 59)
-    unit = timedelta(hours=1)
-    if found["second"]:
-        unit = timedelta(seconds=1)
-    elif found["minute"]:
-        unit = timedelta(minutes=1)
-    # In whole numbers and cut off, or the last moment of a day would be rounded into the next one.
-    billionths = int((found["fraction"] or "")[:9].ljust(9, "0"))
-    part = unit * billionths // 1_000_000_000
-    written = timedelta(hours=hour, minutes=minute, seconds=second) + part
-    if written > timedelta(days=1):
-        raise ValueError("no day is that long")
-    return written
-
-
-def _written_offset(found: re.Match[str]) -> timedelta:
-    if not found["sign"]:
-        return timedelta()
-    offset = timedelta(hours=int(found["offset_hour"]), minutes=int(found["offset_minute"] or 0))
-    return -offset if found["sign"] == "-" else offset
+        there = written.replace(tzinfo=zone)
+        if there.utcoffset() != (there.astimezone(UTC).astimezone(zone)).utcoffset():
+            raise PartitionError(f'expected a time that the clock of {timezone} shows, found "{text}"')
+    return _number_of_day(grain, there.toordinal())
 
 
 # Numbers on the line of a grain
@@ -293,7 +346,7 @@ def _number(partitioning: Partitioning, key: str) -> int:
 
 def _number_of_spelling(grain: Grain, found: re.Match[str]) -> int:
     if grain is Grain.HOURLY:
-        return (date.fromisoformat(found[1]).toordinal() - _EPOCH_DAY) * 24 + int(found[2])
+        return (date.fromisoformat(found[1]).toordinal() - EPOCH_DAY) * 24 + int(found[2])
     if grain is Grain.DAILY:
         day = date.fromisoformat(found[1])
     elif grain is Grain.WEEKLY:
@@ -326,8 +379,8 @@ def _number_at(partitioning: Partitioning, instant: float) -> int:
     try:
         if grain is Grain.HOURLY:
             return floor(instant / _HOUR_S)
-        day = _local(instant, ZoneInfo(timezone)).toordinal()
-        while instant < _day_start(day, timezone):
+        day = local(instant, ZoneInfo(timezone)).toordinal()
+        while instant < day_start(day, timezone):
             day -= 1  # The date has come, but the clock will go back over this midnight.
     except (ValueError, OverflowError):
         raise _outside(f"the instant {instant}") from None
@@ -342,7 +395,7 @@ def _key(partitioning: Partitioning, number: int) -> str:
 def _spelled(grain: Grain, number: int) -> str:
     if grain is Grain.HOURLY:
         days, hour = divmod(number, 24)
-        return f"{date.fromordinal(_EPOCH_DAY + days)}T{hour:02d}Z"
+        return f"{date.fromordinal(EPOCH_DAY + days)}T{hour:02d}Z"
     first = date.fromordinal(_first_day(grain, number))
     if grain is Grain.WEEKLY:
         year, week, _ = first.isocalendar()
@@ -357,7 +410,7 @@ def _spelled(grain: Grain, number: int) -> str:
 def _bounds(partitioning: Partitioning, number: int) -> Bounds:
     """Return the bounds; start and end of a date that the zone skipped are the same."""
     limits = Bounds(_start(partitioning, number), _start(partitioning, number + 1))
-    if limits.start < _EARLIEST or limits.end > _LATEST:
+    if limits.start < EARLIEST or limits.end > LATEST:
         raise _outside("the partition")
     return limits
 
@@ -366,30 +419,9 @@ def _start(partitioning: Partitioning, number: int) -> float:
     try:
         if partitioning.grain is Grain.HOURLY:
             return float(number * _HOUR_S)
-        return _day_start(_first_day(partitioning.grain, number), partitioning.timezone)
+        return day_start(_first_day(partitioning.grain, number), partitioning.timezone)
     except (ValueError, OverflowError):
         raise _outside("the partition") from None
-
-
-@lru_cache(maxsize=16_384)
-def _day_start(day: int, timezone: str) -> float:
-    """Return the instant from which on the clock of a zone shows this date or later ones."""
-    zone = ZoneInfo(timezone)
-    midnight = datetime.combine(date.fromordinal(day), time(), tzinfo=zone)
-    first = (midnight - _EPOCH).total_seconds()
-    second = (midnight.replace(fold=1) - _EPOCH).total_seconds()
-    if first == second:
-        return first
-    if first < second:  # This midnight is on the clock twice; is it the day before in between?
-        return second if _local(second - 1, zone).toordinal() < day else first
-    # This midnight is not on the clock: the day begins where the clock leaps over it.
-    around = range(int(second), int(first))
-    leap = bisect_left(around, day, key=lambda instant: _local(instant, zone).toordinal())
-    return float(around.start + leap)
-
-
-def _local(instant: float, zone: ZoneInfo) -> datetime:
-    return (_EPOCH + timedelta(seconds=instant)).astimezone(zone)
 
 
 def _is_skipped(partitioning: Partitioning, number: int) -> bool:

@@ -1,10 +1,11 @@
 """Whether what a task waits for is there. One condition answers both `may it start` and `why not`."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sensorflow.core.definitions import Definitions
-from sensorflow.core.partitions import between, bounds, comparable, containing, inside, is_finer, shifted
+from sensorflow.core.partitions import bounds, calendar_of
+from sensorflow.core.selection import selected
 from sensorflow.core.state import PartitionRow, State
 from sensorflow.core.vocabulary import (
     DatasetDefinition,
@@ -14,6 +15,7 @@ from sensorflow.core.vocabulary import (
     InputGroup,
     PipelineDefinition,
     Selection,
+    TaskDefinition,
 )
 
 
@@ -72,42 +74,43 @@ class Readiness:
     #: When the run was made; `now` where there is none yet.
     created_at: float
     now: float
+    #: Leaves that were looked at already; not of pipelines without partitions, where tasks differ.
+    _seen: dict[DatasetInput, Condition] = field(default_factory=dict)
 
-    def condition(self, item: Input) -> Condition:
+    def holds(self, task: TaskDefinition) -> bool:
+        """Tell whether all inputs of a task are there."""
+        return all(self.condition(task, item).holds for item in task.inputs)
+
+    def condition(self, task: TaskDefinition, item: Input) -> Condition:
         """Return where an input of a task stands."""
         if isinstance(item, InputGroup):
-            members = tuple(self.condition(member) for member in item.members)
+            members = tuple(self.condition(task, member) for member in item.members)
             held = sum(member.holds for member in members)
             return Condition(holds=held >= item.needed, needed=item.needed, members=members)
+        if self.pipeline.partitioning.grain is Grain.NONE:
+            return self._look(task, item)
+        seen = self._seen.get(item)
+        if seen is None:
+            seen = self._seen[item] = self._look(task, item)
+        return seen
+
+    def _look(self, task: TaskDefinition, item: DatasetInput) -> Condition:
         if item.selection is Selection.LATEST:
-            return self._latest(item)
+            return self._latest(task, item)
         keys = self.selected(item)
         rows = self.state.partitions(item.dataset, keys)
-        ready = {key: rows[key] for key in keys if key in rows and rows[key].ready}
+        ready = {key: rows[key] for key in keys if key in rows and self._counts(item, rows[key])}
         missing = tuple(key for key in keys if key not in ready)
         enough = len(keys) if item.at_least is None else min(item.at_least, len(keys))
         return self._leaf(item, ready, missing, holds=len(ready) >= enough)
 
     def selected(self, item: DatasetInput) -> tuple[str, ...]:
         """Return the keys of the partitions that an input reads; not for `latest`."""
-        own = self.pipeline.partitioning
         theirs = self.definitions.datasets[item.dataset].partitioning
-        if item.selection is Selection.ALL:
-            return inside(own, self.partition, theirs)
-        if item.selection is Selection.CONTAINING:
-            return (containing(own, self.partition, theirs),)
-        if item.selection is Selection.SAME:
-            return (self.partition,)
-        base = self.partition
-        if is_finer(theirs.grain, own.grain):
-            base = inside(own, self.partition, theirs)[-1]
-        elif theirs != own:
-            base = containing(own, self.partition, theirs)
-        if item.selection is Selection.OFFSET:
-            keys = [shifted(theirs, base, item.count)]
-        else:
-            keys = list(between(theirs, shifted(theirs, base, 1 - item.count), base))
-        return tuple(key for key in keys if self._asked_for(item.dataset, key))
+        keys = selected(self.pipeline.partitioning, self.partition, item, theirs)
+        if item.selection in (Selection.LAST, Selection.OFFSET):
+            return tuple(key for key in keys if self._asked_for(item.dataset, key))
+        return keys
 
     def optional_at(self, item: DatasetInput) -> float | None:
         """Return from when on an input's missing partitions are not waited for."""
@@ -116,15 +119,29 @@ class Readiness:
         limits = bounds(self.pipeline.partitioning, self.partition)
         return max(self.created_at, limits.end if limits else self.created_at) + item.optional_after_s
 
-    def _latest(self, item: DatasetInput) -> Condition:
+    def news(self, task: TaskDefinition, dataset: str, limit: int = 1) -> int:
+        """Count the arrivals that a task of a pipeline without partitions has not consumed yet."""
+        seen = self.state.watermark(self.pipeline.name, task.name, dataset)
+        return self.state.ready_arrivals_since(dataset, seen, limit)
+
+    def _counts(self, item: DatasetInput, row: PartitionRow) -> bool:
+        """Tell whether a partition is all there, and recent enough."""
+        if not row.ready:
+            return False
+        return item.max_age_s is None or row.last_at + item.max_age_s >= self.now
+
+    def _latest(self, task: TaskDefinition, item: DatasetInput) -> Condition:
         not_after = None
         theirs = self.definitions.datasets[item.dataset].partitioning
-        if comparable(self.pipeline.partitioning.grain, theirs.grain):
-            limits = bounds(self.pipeline.partitioning, self.partition)
-            not_after = limits.start if limits else None
+        limits = bounds(self.pipeline.partitioning, self.partition)
+        if limits is not None and calendar_of(theirs) is not None:
+            not_after = limits.start
         row = self.state.newest_ready(item.dataset, not_after)
-        if row is None:
-            return self._leaf(item, {}, ("" if theirs.grain is Grain.NONE else None,), holds=False)
+        named: tuple[str | None, ...] = ("" if theirs.grain is Grain.NONE else None,)
+        if row is None or not self._counts(item, row):
+            return self._leaf(item, {}, named, holds=False)
+        if self.pipeline.partitioning.grain is Grain.NONE and not self.news(task, item.dataset):
+            return self._leaf(item, {row.partition: row}, named, holds=False)
         return self._leaf(item, {row.partition: row}, (), holds=True)
 
     def _leaf(
@@ -146,7 +163,8 @@ class Readiness:
         theirs = self.definitions.datasets[dataset].partitioning
         producer = self.definitions.producers.get(dataset)
         source = self.definitions.pipelines[producer[0]] if producer else self.pipeline
-        if source.start is None:
+        calendar = calendar_of(source.partitioning)
+        if source.start is None or calendar is None:
             return True
-        first, asked = bounds(source.partitioning, source.start), bounds(theirs, key)
+        first, asked = bounds(calendar, source.start), bounds(theirs, key)
         return first is None or asked is None or asked.end > first.start

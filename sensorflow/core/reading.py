@@ -1,6 +1,7 @@
 """Reads from an event what a rule names: partition, part, id."""
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 
 from sensorflow.core.errors import PartitionError, ReadingError, shown
@@ -62,7 +63,10 @@ def text_at(document: JsonValue, path: str) -> str:
     value = value_at(document, path)
     if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
         raise ReadingError(f"{path}: expected a text, found {shown(value)}")
-    return str(value)
+    text = str(value)
+    if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise ReadingError(f"{path}: expected a text, found half a character in {shown(text)}")
+    return text
 
 
 def read_rule(rule: Rule, dataset: DatasetDefinition, document: JsonValue) -> tuple[str, str | None]:
@@ -71,17 +75,24 @@ def read_rule(rule: Rule, dataset: DatasetDefinition, document: JsonValue) -> tu
     Raises:
         ReadingError: what is there is no partition or no part of the dataset.
     """
-    if rule.partition is None:
-        partition = ""
-    else:
+    partition = ""
+    if rule.partition is not None:
+        value, named = _partition_value(rule.partition, document)
         try:
-            partition = read_partition(dataset.partitioning, value_at(document, rule.partition))
+            partition = read_partition(dataset.partitioning, value)
         except PartitionError as error:
-            raise ReadingError(f"{rule.partition}: {error}") from None
+            raise ReadingError(f"{named}: {error}") from None
     part = None
     if rule.part is not None:
         part = known_part(dataset, text_at(document, rule.part))
     return partition, part
+
+
+def _partition_value(paths: str | Mapping[str, str], document: JsonValue) -> tuple[JsonValue, str]:
+    """Return what stands at the rule's path, or at the path of each dimension, and how to name it."""
+    if isinstance(paths, str):
+        return value_at(document, paths), paths
+    return {name: value_at(document, path) for name, path in paths.items()}, "partition"
 
 
 def known_part(dataset: DatasetDefinition, part: str) -> str:

@@ -1,21 +1,25 @@
 """Runs: which an arrival makes or concerns, and how their tasks go on from state to state."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from sensorflow.core.definitions import MAKES_RUNS, Definitions, Reader, leaves
-from sensorflow.core.errors import PartitionError
+from sensorflow.core import alerts, gates
+from sensorflow.core.definitions import PipelineGraph, Reader, leaves
 from sensorflow.core.ingest import Reached
-from sensorflow.core.messages import Moment
-from sensorflow.core.partitions import bounds, containing, is_finer, shifted
+from sensorflow.core.partitions import bounds, calendar_of
 from sensorflow.core.readiness import Readiness
+from sensorflow.core.selection import reading_range, reading_runs
 from sensorflow.core.standing import Standing, standing
-from sensorflow.core.state import FiringRow, RunRow, State, TaskRow, TimerRow
-from sensorflow.core.states import AttemptState, RunState, TaskEvent, TaskState, next_state, run_state
+from sensorflow.core.state import FiringRow, RunRow, TaskRow, TimerRow
+from sensorflow.core.states import GOING, RunState, TaskEvent, TaskState, next_state, run_state
+from sensorflow.core.turn import Turn
 from sensorflow.core.vocabulary import Grain, LatePolicy, PipelineDefinition, Selection
 
 #: So many runs are looked at in one transaction; a timer row goes on with the rest.
 WALK = 500
+
+#: What an operator's retry, and a next generation under `rerun`, take up again.
+_BROKEN = frozenset({TaskState.FAILED, TaskState.BLOCKED})
 
 _STANDING_EVENT = {
     Standing.BLOCK: TaskEvent.UPSTREAM_FAILED,
@@ -28,148 +32,169 @@ _STANDING_EVENT = {
 class Runs:
     """The runs of all pipelines, for the length of one decision."""
 
-    definitions: Definitions
-    state: State
-    moment: Moment
+    turn: Turn
+
+    # --- what an arrival reaches ---
 
     def reach(self, reached: Reached) -> None:
         """Let every run that reads a changed partition go on, and make those that should exist."""
-        for reader in self.definitions.readers.get(reached.row.dataset, ()):
-            if reader.input.selection in MAKES_RUNS:
-                self._reach_own(reader, reached)
-            else:
-                self._reach_waiting(reader, reached)
+        alerts.arrived(self.turn, reached.row)
+        for reader in self.turn.definitions.readers.get(reached.row.dataset, ()):
+            self.reach_by(reader, reached, after="")
+
+    def reach_by(self, reader: Reader, reached: Reached, after: str) -> None:
+        """Do so for one place where the dataset is read, for runs with ids above `after`."""
+        pipeline, item = reader.pipeline, reader.input
+        theirs = self.turn.definitions.datasets[item.dataset].partitioning
+        if pipeline.partitioning.grain is Grain.NONE:
+            self._reach_whole(reader, reached)
+            return
+        if item.selection in (Selection.SAME, Selection.ALL):
+            keys = reading_runs(pipeline.partitioning, item, theirs, reached.row.partition)
+            if keys is not None:
+                for key in keys:
+                    self._reach_own(reader, reached, key)
+                return
+        if not reached.newer:
+            return
+        since, before = reading_range(pipeline.partitioning, item, theirs, reached.row.partition)
+        state = self.turn.state
+        # What was read by `latest` is pinned: only those that still wait for it are concerned.
+        find = state.open_runs if item.selection is Selection.LATEST else state.runs_between
+        if item.selection is Selection.LATEST and not reached.became_ready:
+            return
+        rows = find(pipeline.name, since=since, before=before, after=after, limit=WALK)
+        for run in rows:
+            self._touch(reader, run, reached)
+        if len(rows) == WALK:
+            self._go_on("reach", pipeline, rows[-1].id, reader.tasks[0], reached)
 
     def walk(self, pipeline: PipelineDefinition, after: str) -> None:
         """Look again at all open runs of a pipeline with ids above `after`, some at a time."""
-        rows = self.state.open_runs(pipeline.name, since=None, before=None, after=after, limit=WALK)
-        self._advance_all(pipeline, rows, None)
-
-    def advance(self, pipeline: PipelineDefinition, run: RunRow, names: Iterable[str] | None) -> None:
-        """Let waiting tasks of a run start, or end where they can no longer start.
-
-        Args:
-            names: The tasks that something has changed for; None is all.
-        """
-        rows = dict(self.state.tasks(run.id))
-        states = {name: rows[name].state if name in rows else TaskState.WAITING for name in pipeline.tasks}
-        readiness = Readiness(
-            self.definitions, self.state, pipeline, run.partition, run.created_at, self.moment.now
-        )
-        graph = self.definitions.graphs[pipeline.name]
-        todo = list(graph.order if names is None else names)
-        changed = False
-        for name in todo:  # Grows while it is walked: an end concerns what is below it.
-            if states.get(name) is not TaskState.WAITING:
-                continue
-            task = pipeline.tasks[name]
-            verdict = standing(task, states)
-            if verdict is Standing.WAIT:
-                continue
-            row = rows.get(name) or self._first_row(pipeline, run, name)
-            if verdict is Standing.GO:
-                if not all(readiness.condition(item).holds for item in task.inputs):
-                    continue
-                row = self._fire(row)
-            else:
-                row = replace(row, state=next_state(row.state, _STANDING_EVENT[verdict]))
-                todo.extend(graph.below[name])
-            self.state.put_task(row)
-            rows[name], states[name] = row, row.state
-            changed = True
-        if changed:
-            self.settle(pipeline, run)
-
-    def settle(self, pipeline: PipelineDefinition, run: RunRow) -> RunRow:
-        """Write the run's own state as its tasks now make it."""
-        rows = self.state.tasks(run.id)
-        gone = [row.state for name, row in rows.items() if name not in pipeline.tasks]
-        states = [rows[name].state if name in rows else TaskState.WAITING for name in pipeline.tasks]
-        state = run_state(states + gone)
-        active = any(row.state in (TaskState.RUNNING, TaskState.RETRYING) for row in rows.values())
-        over = state in (RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED)
-        row = replace(
-            run,
-            state=state,
-            active=active,
-            started_at=run.started_at or (self.moment.now if active else None),
-            ended_at=(run.ended_at or self.moment.now) if over else None,
-        )
-        if row != run:
-            self.state.put_run(row)
-        if over:
-            self.state.drop_timer(_optional_timer(run))
-        return row
-
-    def arm(self, pipeline: PipelineDefinition, run: RunRow) -> None:
-        """Set the timer for the moment from which a task of the run may go without an input."""
-        readiness = Readiness(
-            self.definitions, self.state, pipeline, run.partition, run.created_at, self.moment.now
-        )
-        moments = [
-            at
-            for task in pipeline.tasks.values()
-            for leaf in leaves(task.inputs)
-            if (at := readiness.optional_at(leaf)) is not None and at > self.moment.now
-        ]
-        if moments:
-            self.state.put_timer(
-                TimerRow(key=_optional_timer(run), due_at=min(moments), kind="optional", run_id=run.id)
-            )
-
-    def _fire(self, row: TaskRow) -> TaskRow:
-        """Record that a task is to run; from here on it is the queue's."""
-        self.state.add_firing(
-            FiringRow(run_id=row.run_id, generation=row.generation, task=row.task, fired_at=self.moment.now)
-        )
-        return replace(row, state=next_state(row.state, TaskEvent.INPUTS_READY), queued_at=self.moment.now)
-
-    def _first_row(self, pipeline: PipelineDefinition, run: RunRow, name: str) -> TaskRow:
-        return TaskRow(
-            run_id=run.id,
-            task=name,
-            pipeline=pipeline.name,
-            state=TaskState.WAITING,
-            generation=run.generation,
-            priority=pipeline.tasks[name].priority,
-        )
-
-    def _reach_own(self, reader: Reader, reached: Reached) -> None:
-        """Reach the one run that reads this partition by `same` or `all`; make it if need be."""
-        pipeline = reader.pipeline
-        key = reached.row.partition
-        if reader.input.selection is Selection.ALL:
-            theirs = self.definitions.datasets[reached.row.dataset].partitioning
-            key = containing(theirs, key, pipeline.partitioning)
-        run = self.state.run_of(pipeline.name, key)
-        if run is None:
-            if not within(pipeline, key):
-                return
-            run = self._make(pipeline, key, trigger="event")
+        rows = self.turn.state.open_runs(pipeline.name, since=None, before=None, after=after, limit=WALK)
+        for run in rows:
+            self.arm(pipeline, run)
             self.advance(pipeline, run, None)
-            return
-        if self._is_late(reader, run, reached):
-            self.state.put_run(replace(run, stale=True))
-        elif run.open:
-            self.advance(pipeline, run, (reader.task.name,))
+        if len(rows) == WALK:
+            self._go_on("walk", pipeline, rows[-1].id)
 
-    def _is_late(self, reader: Reader, run: RunRow, reached: Reached) -> bool:
-        """Tell whether a task that has succeeded went without this arrival, and that is to be marked."""
-        if run.stale or reader.pipeline.late is not LatePolicy.STALE:
+    def _reach_own(self, reader: Reader, reached: Reached, key: str) -> None:
+        """Reach the run that reads a partition by `same` or `all`; make it if need be."""
+        pipeline = reader.pipeline
+        run = self.turn.state.run_of(pipeline.name, key)
+        if run is not None:
+            self._touch(reader, run, reached)
+        elif within(pipeline, key):
+            self.advance(pipeline, self.make(pipeline, key, trigger="event"), None)
+
+    def _reach_whole(self, reader: Reader, reached: Reached) -> None:
+        """Reach the newest run of a pipeline without partitions; an ended one is followed by the next."""
+        run = self.turn.state.run_of(reader.pipeline.name, "")
+        if run is not None and not over(run.state):
+            self.advance(reader.pipeline, run, reader.tasks)
+        elif reached.newer:
+            self.advance(reader.pipeline, self.make(reader.pipeline, "", trigger="event"), None)
+
+    def _touch(self, reader: Reader, run: RunRow, reached: Reached) -> None:
+        """Let tasks go on that wait for a partition, or mark that they went without its new version."""
+        rows = self.turn.state.tasks(run.id)
+        waiting = [name for name in reader.tasks if name not in rows or rows[name].state is TaskState.WAITING]
+        if waiting and run.open:
+            run = self.advance(reader.pipeline, run, waiting)
+        if reader.input.selection is Selection.LATEST:
+            return  # What was read by `latest` is pinned.
+        for name in reader.tasks:
+            task = rows.get(name)
+            if task is None or not self._went_without(task, reached):
+                continue
+            if task.state is TaskState.RUNNING:
+                self.turn.state.put_task(replace(task, outdated=True))
+            else:
+                run = self.late(reader.pipeline, run, task)
+
+    def _went_without(self, task: TaskRow, reached: Reached) -> bool:
+        """Tell whether the task's last attempt took an older version of a partition than there is now."""
+        if task.state not in (TaskState.SUCCEEDED, TaskState.RUNNING, TaskState.FAILED):
             return False
-        row = self.state.task(run.id, reader.task.name)
-        if row is None or row.state is not TaskState.SUCCEEDED:
-            return False
-        attempt = self.state.attempt(run.id, row.task, row.attempts)
-        if attempt is None or attempt.state is not AttemptState.SUCCEEDED:
+        attempt = self.turn.state.attempt(task.run_id, task.task, task.attempts)
+        if attempt is None:
             return False
         consumed = attempt.consumed.get(reached.row.dataset, {}).get(reached.row.partition, 0)
         return reached.row.version > consumed or not reached.row.ready
 
-    def _make(self, pipeline: PipelineDefinition, partition: str, trigger: str) -> RunRow:
+    def _go_on(
+        self,
+        kind: str,
+        pipeline: PipelineDefinition,
+        after: str,
+        task: str = "",
+        reached: Reached | None = None,
+    ) -> None:
+        """Have the next transaction look at the runs behind `after`."""
+        self.turn.state.put_timer(
+            TimerRow(
+                key=f"{kind}/{self.turn.moment.new_id()}",
+                due_at=self.turn.now,
+                kind=kind,
+                pipeline=pipeline.name,
+                task=task,
+                dataset=reached.row.dataset if reached else "",
+                partition=reached.row.partition if reached else "",
+                after=after,
+            )
+        )
+
+    # --- generations ---
+
+    def late(self, pipeline: PipelineDefinition, run: RunRow, task: TaskRow) -> RunRow:
+        """Do what the pipeline's policy says about a task that went without what is there now."""
+        if pipeline.late is LatePolicy.STALE and task.state is TaskState.SUCCEEDED and not run.stale:
+            run = replace(run, stale=True)
+            self.turn.state.put_run(run)
+        elif pipeline.late is LatePolicy.RERUN:
+            again = with_all_below(self.turn.definitions.graphs[pipeline.name], [task.task])
+            run = replace(run, pending=tuple(sorted({*run.pending, *again})))
+            self.turn.state.put_run(run)
+            if over(run.state):
+                return self.next_generation(pipeline, run)
+        return run
+
+    def next_generation(self, pipeline: PipelineDefinition, run: RunRow) -> RunRow:
+        """Open the generation of a run's pending tasks; under `rerun` what is broken goes with them."""
+        rows = self.turn.state.tasks(run.id)
+        again = set(run.pending)
+        if pipeline.late is LatePolicy.RERUN:
+            broken = [name for name, row in rows.items() if row.state in _BROKEN]
+            again |= with_all_below(self.turn.definitions.graphs[pipeline.name], broken)
+        generation = run.generation + 1
+        for row in rows.values():
+            if row.task in again and row.state is not TaskState.WAITING:
+                row = replace(row, state=next_state(row.state, TaskEvent.REOPENED), failures=0, crashes=0)
+            if row.state is TaskState.WAITING:
+                self.turn.state.put_task(
+                    replace(row, generation=generation, lane=run.backfill, outdated=False, queued_at=None)
+                )
+        run = replace(run, generation=generation, pending=(), stale=False, started_at=None, ended_at=None)
+        self.turn.state.put_run(run)
+        self.arm(pipeline, run)
+        self.step(pipeline, run, None)
+        return self.settle(pipeline, run)
+
+    # --- going on ---
+
+    def make(
+        self,
+        pipeline: PipelineDefinition,
+        partition: str,
+        trigger: str,
+        *,
+        forced: bool = False,
+        backfill: str = "",
+    ) -> RunRow:
+        """Make a waiting run; `advance` lets it go."""
         limits = bounds(pipeline.partitioning, partition)
         run = RunRow(
-            id=self.moment.new_id(),
+            id=self.turn.moment.new_id(),
             pipeline=pipeline.name,
             partition=partition,
             partition_start=limits.start if limits else None,
@@ -178,67 +203,184 @@ class Runs:
             active=False,
             stale=False,
             trigger=trigger,
-            created_at=self.moment.now,
+            created_at=self.turn.now,
+            forced=forced,
+            backfill=backfill,
         )
-        self.state.put_run(run)
+        self.turn.state.put_run(run)
         self.arm(pipeline, run)
         return run
 
-    def _reach_waiting(self, reader: Reader, reached: Reached) -> None:
-        """Wake the open runs for which a partition that is read from afar has become ready."""
-        if not reached.became_ready:
-            return
-        since, before = self._range(reader, reached)
-        rows = self.state.open_runs(reader.pipeline.name, since=since, before=before, after="", limit=WALK)
-        self._advance_all(reader.pipeline, rows, (reader.task.name,))
+    def advance(self, pipeline: PipelineDefinition, run: RunRow, names: Iterable[str] | None) -> RunRow:
+        """Let waiting tasks of a run start, or end where they can no longer start.
 
-    def _advance_all(
-        self, pipeline: PipelineDefinition, rows: list[RunRow], names: tuple[str, ...] | None
-    ) -> None:
-        for run in rows:
-            self.advance(pipeline, run, names)
-        if len(rows) == WALK:
-            key = f"walk/{self.moment.new_id()}"
-            self.state.put_timer(
-                TimerRow(
-                    key=key, due_at=self.moment.now, kind="walk", pipeline=pipeline.name, after=rows[-1].id
+        Args:
+            names: The tasks that something has changed for; None is all.
+
+        Returns:
+            The run as it is then.
+        """
+        return self.settle(pipeline, run) if self.step(pipeline, run, names) else run
+
+    def step(self, pipeline: PipelineDefinition, run: RunRow, names: Iterable[str] | None) -> bool:
+        """Do what `advance` does, but for the run's own row; tell whether a task has changed."""
+        rows = dict(self.turn.state.tasks(run.id))
+        states = states_of(pipeline, rows)
+        readiness = self._readiness(pipeline, run)
+        graph = self.turn.definitions.graphs[pipeline.name]
+        held_back = any(
+            gates.closed(self.turn.state, pipeline, run.partition, self.turn.now, forced=run.forced)
+        )
+        changed = False
+        todo = list(graph.order if names is None else names)
+        for name in todo:  # Grows while it is walked: an end concerns what is below it.
+            if states.get(name) is not TaskState.WAITING:
+                continue
+            task = pipeline.tasks[name]
+            verdict = standing(task, states)
+            if verdict is Standing.WAIT:
+                continue
+            goes = verdict is Standing.GO
+            if goes and (held_back or not (run.forced or readiness.holds(task))):
+                continue
+            row = rows.get(name) or first_row(pipeline, run, name)
+            if goes:
+                row = self._fire(row)
+            else:
+                row = replace(row, state=next_state(row.state, _STANDING_EVENT[verdict]))
+                todo.extend(graph.below[name])
+            self.turn.state.put_task(row)
+            rows[name], states[name] = row, row.state
+            changed = True
+        return changed
+
+    def settle(self, pipeline: PipelineDefinition, run: RunRow) -> RunRow:
+        """Write the run's own state as its tasks now make it, and let follow what its end lets follow."""
+        rows = self.turn.state.tasks(run.id)
+        going = [row.state for name, row in rows.items() if name not in pipeline.tasks and row.state in GOING]
+        state = run_state([*states_of(pipeline, rows).values(), *going])
+        active = any(row.state in (TaskState.RUNNING, TaskState.RETRYING) for row in rows.values())
+        now = self.turn.now
+        row = replace(
+            run,
+            state=state,
+            active=active,
+            started_at=run.started_at or (now if active else None),
+            ended_at=(run.ended_at or now) if over(state) else None,
+        )
+        if row != run:
+            self.turn.state.put_run(row)
+        if state is RunState.WAITING and run.started_at is not None and run.state is not state:
+            alerts.run_mended(self.turn, row)
+        if over(state) and not (over(run.state) and run.ended_at):
+            return self._ended(pipeline, row)
+        return row
+
+    def _ended(self, pipeline: PipelineDefinition, run: RunRow) -> RunRow:
+        """Do what the end of a run's generation lets follow."""
+        for timer in ("optional", "begin", "expire"):
+            self.turn.state.drop_timer(f"{timer}/{run.id}")
+        alerts.run_ended(self.turn, run)
+        if run.pending:
+            return self.next_generation(pipeline, run)
+        if pipeline.partitioning.grain is Grain.NONE and run.state is not RunState.CANCELLED:
+            self._collect(pipeline)
+        elif run.state is RunState.SUCCEEDED and pipeline.sequential:
+            following = gates.following(pipeline, run.partition)
+            successor = self.turn.state.run_of(pipeline.name, following) if following else None
+            if successor is not None and successor.open:
+                self.advance(pipeline, successor, None)
+        return run
+
+    def _collect(self, pipeline: PipelineDefinition) -> None:
+        """Make the next run of a pipeline without partitions, if something came while the last one went."""
+        readiness = Readiness(
+            self.turn.definitions, self.turn.state, pipeline, "", self.turn.now, self.turn.now
+        )
+        if any(
+            readiness.news(task, leaf.dataset)
+            for task in pipeline.tasks.values()
+            for leaf in leaves(task.inputs)
+        ):
+            self.advance(pipeline, self.make(pipeline, "", trigger="event"), None)
+
+    def arm(self, pipeline: PipelineDefinition, run: RunRow) -> None:
+        """Set the timers of a run: when inputs become optional, when it may begin, when it expires."""
+        readiness = self._readiness(pipeline, run)
+        now = self.turn.now
+        optional = [
+            at
+            for task in pipeline.tasks.values()
+            for leaf in leaves(task.inputs)
+            if (at := readiness.optional_at(leaf)) is not None and at > now
+        ]
+        begins_at = None if run.forced else gates.begins_at(pipeline, run.partition)
+        expires_at = run.created_at + pipeline.expire_s if pipeline.expire_s is not None else None
+        for kind, due_at in (
+            ("optional", min(optional, default=None)),
+            ("begin", begins_at),
+            ("expire", expires_at),
+        ):
+            if due_at is not None and due_at > now:
+                self.turn.state.put_timer(
+                    TimerRow(key=f"{kind}/{run.id}", due_at=due_at, kind=kind, run_id=run.id)
                 )
+
+    def _fire(self, row: TaskRow) -> TaskRow:
+        """Record that a task is to run; from here on it is the queue's."""
+        # One that was cancelled, or lost an input while it queued, goes on with the firing it had.
+        if self.turn.state.firing(row.run_id, row.generation, row.task) is None:
+            self.turn.state.add_firing(
+                FiringRow(run_id=row.run_id, generation=row.generation, task=row.task, fired_at=self.turn.now)
             )
+        return replace(row, state=next_state(row.state, TaskEvent.INPUTS_READY), queued_at=self.turn.now)
 
-    def _range(self, reader: Reader, reached: Reached) -> tuple[float | None, float | None]:
-        """Return between which partition starts the runs lie that may read a partition."""
-        theirs = self.definitions.datasets[reached.row.dataset].partitioning
-        own = reader.pipeline.partitioning
-        limits = bounds(theirs, reached.row.partition)
-        if limits is None or own.grain in (Grain.NONE, Grain.KEY, Grain.KEYS):
-            return None, None
-        if reader.input.selection is Selection.LATEST:
-            return limits.start, None
-        nearest, farthest = 0, 0
-        if reader.input.selection is Selection.LAST:
-            farthest = reader.input.count - 1
-        elif reader.input.selection is Selection.OFFSET:
-            nearest = farthest = -reader.input.count
-        try:
-            first = shifted(theirs, reached.row.partition, nearest)
-            last = shifted(theirs, reached.row.partition, farthest)
-        except PartitionError:  # At an end of the calendar no run lies beyond.
-            return None, None
-        since, before = bounds(theirs, first), bounds(theirs, last)
-        if is_finer(theirs.grain, own.grain):
-            since = bounds(own, containing(theirs, first, own))
-        return (since.start if since else None, before.end if before else None)
+    def _readiness(self, pipeline: PipelineDefinition, run: RunRow) -> Readiness:
+        return Readiness(
+            self.turn.definitions, self.turn.state, pipeline, run.partition, run.created_at, self.turn.now
+        )
 
 
-def _optional_timer(run: RunRow) -> str:
-    return f"optional/{run.id}"
+def first_row(pipeline: PipelineDefinition, run: RunRow, name: str) -> TaskRow:
+    """Return the row of a task that has never left `waiting`."""
+    return TaskRow(
+        run_id=run.id,
+        task=name,
+        pipeline=pipeline.name,
+        state=TaskState.WAITING,
+        generation=run.generation,
+        priority=pipeline.tasks[name].priority,
+        lane=run.backfill,
+    )
+
+
+def states_of(pipeline: PipelineDefinition, rows: Mapping[str, TaskRow]) -> dict[str, TaskState]:
+    """Return where every task of a pipeline stands; one without a row waits."""
+    return {name: rows[name].state if name in rows else TaskState.WAITING for name in pipeline.tasks}
+
+
+def with_all_below(graph: PipelineGraph, names: Iterable[str]) -> set[str]:
+    """Return the tasks and all that is below them."""
+    found: set[str] = set()
+    todo = list(names)
+    while todo:
+        name = todo.pop()
+        if name not in found and name in graph.below:
+            found.add(name)
+            todo.extend(graph.below[name])
+    return found
 
 
 def within(pipeline: PipelineDefinition, partition: str) -> bool:
     """Tell whether a partition lies between the pipeline's `start` and `end`."""
-    limits = bounds(pipeline.partitioning, partition)
-    if limits is None:
+    limits, calendar = bounds(pipeline.partitioning, partition), calendar_of(pipeline.partitioning)
+    if limits is None or calendar is None:
         return True
-    first = bounds(pipeline.partitioning, pipeline.start) if pipeline.start else None
-    last = bounds(pipeline.partitioning, pipeline.end) if pipeline.end else None
+    first = bounds(calendar, pipeline.start) if pipeline.start else None
+    last = bounds(calendar, pipeline.end) if pipeline.end else None
     return (first is None or limits.start >= first.start) and (last is None or limits.start <= last.start)
+
+
+def over(state: RunState) -> bool:
+    """Tell whether nothing of a run goes on by itself; of a failed one some tasks may still wait."""
+    return state in (RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED)

@@ -26,6 +26,8 @@ def standing(task: TaskDefinition, states: Mapping[str, TaskState]) -> Standing:
     A rule decides as soon as no further end can change its word.
     """
     above = {states[name] for name in task.after}
+    if task.skipped_blocks and TaskState.SKIPPED in above:
+        above = (above - {TaskState.SKIPPED}) | {TaskState.FAILED}
     all_ended = above <= ENDED
     if task.when is When.ALL_ENDED:
         return Standing.GO if all_ended else Standing.WAIT

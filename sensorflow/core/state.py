@@ -59,11 +59,13 @@ class PartitionRow:
     first_at: float
     last_at: float
     ready_at: float | None = None
+    #: Taken back by an operator, until the next arrival.
+    withdrawn: bool = False
 
     @property
     def ready(self) -> bool:
         """Tell whether all of it is there."""
-        return self.version > 0
+        return self.version > 0 and not self.withdrawn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +98,12 @@ class RunRow:
     created_at: float
     started_at: float | None = None
     ended_at: float | None = None
+    #: It fires without inputs and times.
+    forced: bool = False
+    #: The tasks with which the next generation begins, once this one has ended.
+    pending: tuple[str, ...] = ()
+    #: The backfill whose limits hold for it; empty for none.
+    backfill: str = ""
 
     @property
     def open(self) -> bool:
@@ -119,6 +127,12 @@ class TaskRow:
     #: Attempts of this firing that a crash of the service ended.
     crashes: int = 0
     priority: int = 0
+    #: A newer version of what the running attempt consumes has arrived.
+    outdated: bool = False
+    #: It is being cancelled: however the attempt that runs ends, no other follows.
+    stopping: bool = False
+    #: The line that it stands in: its run's backfill, or empty.
+    lane: str = ""
     #: When it became queued, and the order among those of one moment.
     queued_at: float | None = None
     next_attempt_at: float | None = None
@@ -140,6 +154,8 @@ class AttemptRow:
     error: str | None = None
     pid: int | None = None
     pid_started: str | None = None
+    #: Names this attempt to whoever is to call back; None where nobody is.
+    token: str | None = None
     #: What it consumed: dataset -> partition -> version.
     consumed: Mapping[str, Mapping[str, int]]
 
@@ -160,11 +176,13 @@ class TimerRow:
 
     key: str
     due_at: float
-    #: What is looked at: a run, or where a longer walk goes on.
+    #: What is looked at, as `decide` knows it: `retry`, `optional`, `walk`, ...
     kind: str
     run_id: str = ""
     task: str = ""
     pipeline: str = ""
+    dataset: str = ""
+    partition: str = ""
     #: Runs up to this id have been looked at.
     after: str = ""
 
@@ -194,6 +212,80 @@ class SensorRow:
     last_seq: int | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PipelineRow:
+    """What operators and the file have said of a pipeline."""
+
+    name: str
+    paused: bool
+    #: What the file said when it was last looked at; the API's word stands until this changes.
+    paused_in_file: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatermarkRow:
+    """Up to which event a task of a pipeline without partitions has consumed a dataset."""
+
+    pipeline: str
+    task: str
+    dataset: str
+    seq: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackfillRow:
+    """Runs for a range of partitions, made on request."""
+
+    id: str
+    pipeline: str
+    #: As they were asked for; empty where partitions were listed.
+    first: str
+    last: str
+    only: str
+    order: str
+    max_active: int
+    force: bool
+    #: How many runs belong to it.
+    runs: int
+    created_at: float
+    cancelled_at: float | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertRow:
+    """Something that somebody should know; one row a cause, resolved when it ends."""
+
+    #: `failed/{run}`, `late/{dataset}`, `sensor/{pipeline}/{name}` and when it was opened.
+    id: str
+    cause: str
+    #: `failed`, `late` or `sensor_down`.
+    kind: str
+    text: str
+    pipeline: str = ""
+    dataset: str = ""
+    partitions: tuple[str, ...] = ()
+    run_id: str = ""
+    opened_at: float
+    resolved_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperationRow:
+    """What an operator did, and why."""
+
+    id: str
+    at: float
+    #: `retry`, `cancel`, `mark`, `withdraw`, `pause`, ...
+    kind: str
+    pipeline: str = ""
+    run_id: str = ""
+    task: str = ""
+    dataset: str = ""
+    partition: str = ""
+    reason: str | None = None
+
+
 class State(Protocol):
     """One consistent view of all rows."""
 
@@ -206,9 +298,21 @@ class State(Protocol):
     def next_seq(self) -> int:
         """Return the number of the next event; each call returns the next one."""
 
+    def last_seq(self) -> int:
+        """Return the number of the newest event; 0 where there is none."""
+
     def add_event(self, row: EventRow) -> None: ...
+
+    def replace_event(self, row: EventRow) -> None:
+        """Change state and reason of a stored event, as a redrive does."""
+
     def event(self, seq: int) -> EventRow | None: ...
     def add_arrival(self, row: ArrivalRow) -> None: ...
+    def arrivals(self, seq: int) -> list[ArrivalRow]:
+        """Return what an event made of partitions."""
+
+    def ready_arrivals_since(self, dataset: str, seq: int, limit: int) -> int:
+        """Count arrivals of the dataset, of events above `seq`, after which their partition was all there."""
 
     def partition(self, dataset: str, partition: str) -> PartitionRow | None: ...
     def put_partition(self, row: PartitionRow) -> None: ...
@@ -227,6 +331,8 @@ class State(Protocol):
 
     def parts(self, dataset: str, partition: str) -> Mapping[str, PartRow]: ...
     def put_part(self, row: PartRow) -> None: ...
+    def drop_parts(self, dataset: str, partition: str, part: str | None) -> None:
+        """Forget the newest arrival of one part of a partition, or of all of them."""
 
     def run(self, run_id: str) -> RunRow | None: ...
     def run_of(self, pipeline: str, partition: str) -> RunRow | None:
@@ -239,6 +345,14 @@ class State(Protocol):
     ) -> list[RunRow]:
         """Return open runs with `since <= partition_start < before`, by id, ids above `after`."""
 
+    def runs_between(
+        self, pipeline: str, *, since: float | None, before: float | None, after: str, limit: int
+    ) -> list[RunRow]:
+        """Return runs in any state with `since <= partition_start < before`, by id, ids above `after`."""
+
+    def backfill_runs(self, backfill: str, *, after: str, limit: int) -> list[RunRow]:
+        """Return the runs of a backfill, by id, ids above `after`."""
+
     def active_runs(self, pipeline: str) -> list[RunRow]: ...
 
     def tasks(self, run_id: str) -> Mapping[str, TaskRow]:
@@ -247,11 +361,11 @@ class State(Protocol):
     def task(self, run_id: str, task: str) -> TaskRow | None: ...
     def put_task(self, row: TaskRow) -> None: ...
 
-    def queued_pipelines(self) -> list[str]:
-        """Return the pipelines that have a queued task."""
+    def queued_lanes(self) -> list[tuple[str, str]]:
+        """Return the pipelines that have a queued task, each with the lane it stands in."""
 
-    def next_queued(self, pipeline: str, run_id: str | None) -> TaskRow | None:
-        """Return the queued task that is first in line, of the pipeline or of one of its runs.
+    def next_queued(self, pipeline: str, lane: str, run_id: str | None) -> TaskRow | None:
+        """Return the queued task that is first in line, of a pipeline's lane or of one run in it.
 
         The line is by priority, highest first, then by `queued_at`, then by run and task.
         """
@@ -267,7 +381,10 @@ class State(Protocol):
         """Return the attempts of a run, by task and number."""
 
     def put_attempt(self, row: AttemptRow) -> None: ...
+    def attempt_of(self, token: str) -> AttemptRow | None:
+        """Return the attempt that this token names."""
 
+    def firing(self, run_id: str, generation: int, task: str) -> FiringRow | None: ...
     def add_firing(self, row: FiringRow) -> None:
         """Record a firing.
 
@@ -275,6 +392,24 @@ class State(Protocol):
             DoubleFiringError: this generation's firing of the task is recorded already.
         """
 
+    def pipeline(self, name: str) -> PipelineRow | None: ...
+    def put_pipeline(self, row: PipelineRow) -> None: ...
+
+    def watermark(self, pipeline: str, task: str, dataset: str) -> int:
+        """Return the event up to which the task has consumed the dataset; 0 before the first time."""
+
+    def put_watermark(self, row: WatermarkRow) -> None: ...
+
+    def backfill(self, backfill: str) -> BackfillRow | None: ...
+    def put_backfill(self, row: BackfillRow) -> None: ...
+
+    def open_alert(self, cause: str) -> AlertRow | None:
+        """Return the alert of a cause that is not resolved."""
+
+    def put_alert(self, row: AlertRow) -> None: ...
+    def add_operation(self, row: OperationRow) -> None: ...
+
+    def timer(self, key: str) -> TimerRow | None: ...
     def put_timer(self, row: TimerRow) -> None: ...
     def drop_timer(self, key: str) -> None: ...
     def due_timers(self, now: float, limit: int) -> list[TimerRow]: ...

@@ -58,21 +58,31 @@ class TaskEvent(StrEnum):
     UPSTREAM_FAILED = "upstream_failed"
     #: Its `when` can no longer hold, and that is no failure.
     NOT_NEEDED = "not_needed"
+    #: What it was to read is not there any more when its turn comes.
+    INPUTS_GONE = "inputs_gone"
     #: It is not to run any more.
     CANCELLED = "cancelled"
     #: An operator wants it run again.
     RETRIED = "retried"
     #: What blocked it is being repaired.
     UNBLOCKED = "unblocked"
+    #: It belongs to the next generation of its run.
+    REOPENED = "reopened"
+    #: An operator says that it counts as done.
+    MARKED_SUCCEEDED = "marked_succeeded"
+    MARKED_SKIPPED = "marked_skipped"
 
 
 _S, _E = TaskState, TaskEvent
+
+_MARKABLE = (_S.WAITING, _S.QUEUED, _S.RETRYING, _S.FAILED, _S.BLOCKED, _S.CANCELLED)
 
 TRANSITIONS: dict[tuple[TaskState, TaskEvent], TaskState] = {
     (_S.WAITING, _E.INPUTS_READY): _S.QUEUED,
     (_S.WAITING, _E.UPSTREAM_FAILED): _S.BLOCKED,
     (_S.WAITING, _E.NOT_NEEDED): _S.SKIPPED,
     (_S.QUEUED, _E.STARTED): _S.RUNNING,
+    (_S.QUEUED, _E.INPUTS_GONE): _S.WAITING,
     (_S.RUNNING, _E.SUCCEEDED): _S.SUCCEEDED,
     (_S.RUNNING, _E.SKIPPED): _S.SKIPPED,
     (_S.RUNNING, _E.FAILED): _S.RETRYING,
@@ -86,8 +96,17 @@ TRANSITIONS: dict[tuple[TaskState, TaskEvent], TaskState] = {
     (_S.FAILED, _E.RETRIED): _S.QUEUED,
     (_S.BLOCKED, _E.UNBLOCKED): _S.WAITING,
     (_S.CANCELLED, _E.RETRIED): _S.WAITING,
+    (_S.SUCCEEDED, _E.REOPENED): _S.WAITING,
+    (_S.SKIPPED, _E.REOPENED): _S.WAITING,
+    (_S.FAILED, _E.REOPENED): _S.WAITING,
+    (_S.BLOCKED, _E.REOPENED): _S.WAITING,
+    (_S.CANCELLED, _E.REOPENED): _S.WAITING,
+    **{(state, _E.MARKED_SUCCEEDED): _S.SUCCEEDED for state in _MARKABLE},
+    **{(state, _E.MARKED_SKIPPED): _S.SKIPPED for state in _MARKABLE},
 }
 
+#: States in which a task has something going on.
+GOING = frozenset({_S.QUEUED, _S.RUNNING, _S.RETRYING})
 #: States that a task leaves only by an operator's word or a repair above it.
 ENDED = frozenset({_S.SUCCEEDED, _S.FAILED, _S.BLOCKED, _S.SKIPPED, _S.CANCELLED})
 
@@ -111,9 +130,9 @@ def next_state(state: TaskState, event: TaskEvent) -> TaskState:
 def run_state(tasks: Iterable[TaskState]) -> RunState:
     """Return the state of a run whose tasks stand so: the first that fits."""
     states = set(tasks)
-    if states & {_S.QUEUED, _S.RUNNING, _S.RETRYING}:
+    if states & GOING:
         return RunState.RUNNING
-    if _S.FAILED in states:
+    if states & {_S.FAILED, _S.BLOCKED}:
         return RunState.FAILED
     if _S.WAITING in states:
         return RunState.WAITING

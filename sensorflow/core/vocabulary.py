@@ -28,6 +28,8 @@ class Grain(StrEnum):
     KEY = "key"
     #: One of the keys that the definition lists.
     KEYS = "keys"
+    #: Several dimensions, at most one of them of the calendar.
+    SEVERAL = "several"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +41,26 @@ class Partitioning:
     timezone: str = "UTC"
     #: The allowed keys of `Grain.KEYS`, in their order.
     keys: tuple[str, ...] = ()
+    #: Of `Grain.SEVERAL`: name and partitioning of each dimension, in their order.
+    dimensions: "tuple[tuple[str, Partitioning], ...]" = ()
 
 
 class LatePolicy(StrEnum):
     """What a newer version of a consumed input does to a run."""
 
     IGNORE = "ignore"
+    #: Mark the run until its next generation.
     STALE = "stale"
+    #: Run what consumed it, and what is below, as the run's next generation.
+    RERUN = "rerun"
+
+
+class Catchup(StrEnum):
+    """Which schedule times that a stop of the service missed are made up for."""
+
+    NONE = "none"
+    LAST = "last"
+    ALL = "all"
 
 
 class When(StrEnum):
@@ -80,6 +95,10 @@ class DatasetInput:
     at_least: int | None = None
     #: From so long after the partition's end the task may start without what is missing.
     optional_after_s: float | None = None
+    #: An arrival that was received longer ago does not count.
+    max_age_s: float | None = None
+    #: Which keys of a dimension that only the dataset has; one that is not named needs all of them.
+    dimensions: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +142,20 @@ class PythonFunction:
     function: str
 
 
-Action: TypeAlias = Command | PythonFunction
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpCall:
+    """Ask a server to do the work. 2xx is success, or with `callback` the beginning of it."""
+
+    url: str
+    method: str = "POST"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    #: The attempt ends when the callback URL is called, or when `lease_s` has passed without a call.
+    callback: bool = False
+    lease_s: float = 600.0
+    allow_private: bool = False
+
+
+Action: TypeAlias = Command | PythonFunction | HttpCall
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +171,8 @@ class TaskDefinition:
     retries: RetryPolicy = field(default_factory=RetryPolicy)
     timeout_s: float | None = None
     priority: int = 0
+    #: A skipped task above counts as failed, not as succeeded.
+    skipped_blocks: bool = False
     #: Added to what the task inherits from the service.
     env: Mapping[str, str] = field(default_factory=dict)
 
@@ -157,6 +191,15 @@ class PipelineDefinition:
     late: LatePolicy = LatePolicy.STALE
     max_active_runs: int = 16
     concurrency: int = 8
+    #: Cron, in the pipeline's time zone.
+    schedule: str | None = None
+    catchup: Catchup = Catchup.NONE
+    #: A partition's run waits for the success of the one before.
+    sequential: bool = False
+    #: The state at first sight, and when the file's value changes.
+    paused: bool = False
+    #: A run that has waited so long is cancelled.
+    expire_s: float | None = None
     #: The file it stands in, relative to the home.
     file: str = ""
 
@@ -168,6 +211,17 @@ class Completeness:
     parts: frozenset[str] = frozenset()
     #: Distinct parts where the rule reads a part, else events.
     count: int | None = None
+    #: Complete when nothing more has arrived for so long.
+    quiet_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expectation:
+    """When a partition should be there: a clock time at or after its end, or so long after it."""
+
+    #: Seconds since midnight, in the dataset's zone; None where `after_s` is given.
+    clock_s: int | None = None
+    after_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,6 +231,7 @@ class DatasetDefinition:
     name: str
     partitioning: Partitioning
     complete: Completeness = Completeness()
+    expect: Expectation | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,8 +241,8 @@ class Rule:
     dataset: str
     #: An event pattern as in `matching`; None matches every event.
     match: Mapping[str, JsonValue] | None = None
-    #: Paths into the event; None where nothing is to be read.
-    partition: str | None = None
+    #: Paths into the event; None where nothing is to be read. Of several dimensions: one for each, by name.
+    partition: str | Mapping[str, str] | None = None
     part: str | None = None
     id: str | None = None
     time: str | None = None

@@ -4,7 +4,17 @@ from collections import Counter
 from itertools import islice
 
 from sensorflow.core.messages import EventState
-from sensorflow.core.state import ArrivalRow, EventRow, PartitionRow, RunRow, SensorRow
+from sensorflow.core.state import (
+    AlertRow,
+    ArrivalRow,
+    BackfillRow,
+    EventRow,
+    OperationRow,
+    PartitionRow,
+    PipelineRow,
+    RunRow,
+    SensorRow,
+)
 from sensorflow.core.states import RunState, TaskState
 from sensorflow.store.memory_state import MemoryState
 
@@ -23,6 +33,7 @@ class MemoryListing:
         state: RunState | None,
         before: str | None,
         limit: int,
+        backfill: str | None = None,
     ) -> list[RunRow]:
         newest_first = sorted(self._state.runs.rows.values(), key=lambda run: run.id, reverse=True)
         found = (
@@ -31,6 +42,7 @@ class MemoryListing:
             if pipeline in (None, run.pipeline)
             and partition in (None, run.partition)
             and state in (None, run.state)
+            and (backfill is None or run.backfill == backfill != "")
             and (before is None or run.id < before)
         )
         return list(islice(found, limit))
@@ -41,6 +53,10 @@ class MemoryListing:
 
     def run_counts(self, pipeline: str) -> dict[RunState, int]:
         return dict(Counter(run.state for run in self._state.runs.rows.values() if run.pipeline == pipeline))
+
+    def backfill_counts(self, backfill: str) -> dict[RunState, int]:
+        runs = self._state.runs.rows.values()
+        return dict(Counter(run.state for run in runs if run.backfill == backfill != ""))
 
     def task_counts(self, pipeline: str) -> dict[TaskState, int]:
         tasks = self._state.all_tasks.rows.values()
@@ -65,12 +81,11 @@ class MemoryListing:
         return list(islice(found, limit))
 
     def arrivals(self, seq: int) -> list[ArrivalRow]:
-        places = self._state.arrivals_of_event.get(seq, [])
-        return [self._state.arrivals.rows[seq, *place] for place in places]
+        return self._state.arrivals(seq)
 
     def arrivals_of(self, dataset: str, partition: str, *, limit: int) -> list[ArrivalRow]:
         newest_first = self._state.arrivals_of_partition.get((dataset, partition), [])[:limit]
-        return [self._state.arrivals.rows[-seq, dataset, partition, part] for seq, part in newest_first]
+        return [self._state.all_arrivals.rows[-seq, dataset, partition, part] for seq, part in newest_first]
 
     def partitions(self, dataset: str, *, after: str | None, limit: int) -> list[PartitionRow]:
         highest_first = reversed(self._state.partitions_of_dataset.get(dataset, []))
@@ -79,11 +94,41 @@ class MemoryListing:
 
     def partition_counts(self, dataset: str) -> tuple[int, int]:
         keys = self._state.partitions_of_dataset.get(dataset, [])
-        ready = sum(self._state.all_partitions.rows[dataset, *key].ready for key in keys)
-        return ready, len(keys) - ready
+        rows = [self._state.all_partitions.rows[dataset, *key] for key in keys]
+        ready = sum(row.ready for row in rows)
+        return ready, sum(row.arrivals > 0 for row in rows if not row.ready)
 
     def newest(self, dataset: str) -> PartitionRow | None:
         return self._state.newest_ready(dataset, None)
 
     def sensors(self) -> list[SensorRow]:
         return [row for _, row in sorted(self._state.sensors.rows.items())]
+
+    def pipelines(self) -> list[PipelineRow]:
+        return [row for _, row in sorted(self._state.pipelines.rows.items())]
+
+    def backfills(self, *, before: str | None, limit: int) -> list[BackfillRow]:
+        newest_first = sorted(self._state.backfills.rows.values(), key=lambda row: row.id, reverse=True)
+        return [row for row in newest_first if before is None or row.id < before][:limit]
+
+    def alerts(self, *, open_only: bool, before: str | None, limit: int) -> list[AlertRow]:
+        rows = self._state.alerts.rows
+        if before is not None and (before,) not in rows:
+            return []
+        newest_first = sorted(rows.values(), key=_newest_alert, reverse=True)
+        found = (
+            row
+            for row in newest_first
+            if (before is None or _newest_alert(row) < _newest_alert(rows[before,]))
+            and not (open_only and row.resolved_at is not None)
+        )
+        return list(islice(found, limit))
+
+    def operations(self, run_id: str) -> list[OperationRow]:
+        rows = self._state.operations.rows.values()
+        found = [row for row in rows if row.run_id == run_id != ""]
+        return sorted(found, key=lambda row: (row.at, row.id))
+
+
+def _newest_alert(row: AlertRow) -> tuple[float, str]:
+    return row.opened_at, row.id

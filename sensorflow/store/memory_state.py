@@ -3,25 +3,32 @@
 import sys
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import replace
 from functools import partial
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar, cast
 
 from sensorflow.core.state import (
+    AlertRow,
     ArrivalRow,
     AttemptRow,
+    BackfillRow,
     ContentRow,
     DoubleFiringError,
     EventRow,
     FiringRow,
+    OperationRow,
     PartitionRow,
     PartRow,
+    PipelineRow,
     RunRow,
     SensorRow,
     TaskRow,
     TimerRow,
+    WatermarkRow,
 )
 from sensorflow.core.states import AttemptState, TaskState
 from sensorflow.ports import StoreError
+from sensorflow.store.texts import refuse_what_utf8_cannot_hold
 
 Row = TypeVar("Row")
 Key: TypeAlias = tuple[Any, ...]
@@ -81,27 +88,46 @@ def _ready_without_bounds_place(row: PartitionRow) -> tuple[Hashable, Key] | Non
     return row.dataset, (_BELOW_ALL if row.ready_at is None else row.ready_at, row.partition)
 
 
+def _start_place(row: RunRow) -> tuple[Hashable, Key] | None:
+    if row.partition_start is None:
+        return None
+    return row.pipeline, (row.partition_start, row.id)
+
+
 def _open_place(row: RunRow) -> tuple[Hashable, Key] | None:
     return (row.pipeline, (row.id,)) if row.open else None
 
 
 def _open_by_start_place(row: RunRow) -> tuple[Hashable, Key] | None:
-    if not row.open or row.partition_start is None:
-        return None
-    return row.pipeline, (row.partition_start, row.id)
+    return _start_place(row) if row.open else None
+
+
+def _ready_arrival_place(row: ArrivalRow) -> tuple[Hashable, Key] | None:
+    return (row.dataset, (row.seq, row.partition, row.part)) if row.ready else None
+
+
+def _open_alert_place(row: AlertRow) -> tuple[Hashable, Key] | None:
+    return (row.cause, (row.id,)) if row.resolved_at is None else None
 
 
 def _queue_place(row: TaskRow) -> tuple[Hashable, Key] | None:
     if row.state is not TaskState.QUEUED:
         return None
     queued_at = _BELOW_ALL if row.queued_at is None else row.queued_at
-    return row.pipeline, (-row.priority, queued_at, row.run_id, row.task)
+    return (row.pipeline, row.lane), (-row.priority, queued_at, row.run_id, row.task)
 
 
 def _running_place(row: AttemptRow) -> tuple[Hashable, Key] | None:
     if row.state is not AttemptState.RUNNING:
         return None
     return row.pipeline, (row.run_id, row.task, row.number)
+
+
+def _between(line: list[Key], since: float | None, before: float | None) -> list[Key]:
+    """Return, in order, the ids of a line whose places begin with a start that lies between."""
+    low = bisect_left(line, (_BELOW_ALL if since is None else since,))
+    high = bisect_left(line, (_ABOVE_ALL if before is None else before,))
+    return sorted((run_id,) for _, run_id in line[low:high])
 
 
 class MemoryState:
@@ -114,13 +140,15 @@ class MemoryState:
         self._seq_at_open = 0
         self.identities: Table[int] = Table()
         self.events: Table[EventRow] = Table()
-        self.arrivals: Table[ArrivalRow] = Table()
-        self.arrivals_of_event = self.arrivals.line(
+        self._seqs = self.events.line(lambda row: ("all", (row.seq,)))
+        self.all_arrivals: Table[ArrivalRow] = Table()
+        self._arrivals_of_event = self.all_arrivals.line(
             lambda row: (row.seq, (row.dataset, row.partition, row.part))
         )
-        self.arrivals_of_partition = self.arrivals.line(
+        self.arrivals_of_partition = self.all_arrivals.line(
             lambda row: ((row.dataset, row.partition), (-row.seq, row.part))
         )
+        self._ready_arrivals = self.all_arrivals.line(_ready_arrival_place)
         self.all_partitions: Table[PartitionRow] = Table()
         self.partitions_of_dataset = self.all_partitions.line(lambda row: (row.dataset, (row.partition,)))
         self._ready = self.all_partitions.line(_ready_place)
@@ -130,6 +158,11 @@ class MemoryState:
         self._parts_of = self._parts.line(lambda row: ((row.dataset, row.partition), (row.part,)))
         self.runs: Table[RunRow] = Table()
         self._runs_of = self.runs.line(lambda row: ((row.pipeline, row.partition), (row.id,)))
+        self._runs_of_pipeline = self.runs.line(lambda row: (row.pipeline, (row.id,)))
+        self._by_start = self.runs.line(_start_place)
+        self._runs_of_backfill = self.runs.line(
+            lambda row: (row.backfill, (row.id,)) if row.backfill else None
+        )
         self._open = self.runs.line(_open_place)
         self._open_by_start = self.runs.line(_open_by_start_place)
         self._active = self.runs.line(lambda row: (row.pipeline, (row.id,)) if row.active else None)
@@ -139,11 +172,20 @@ class MemoryState:
         self._attempts: Table[AttemptRow] = Table()
         self._attempts_of = self._attempts.line(lambda row: (row.run_id, (row.task, row.number)))
         self._running = self._attempts.line(_running_place)
+        self._attempts_of_token = self._attempts.line(
+            lambda row: (row.token, (row.run_id, row.task, row.number)) if row.token is not None else None
+        )
         self._firings: Table[FiringRow] = Table()
         self._timers: Table[TimerRow] = Table()
         self._due = self._timers.line(lambda row: ("all", (row.due_at, row.key)))
         self._contents: Table[ContentRow] = Table()
         self.sensors: Table[SensorRow] = Table()
+        self.pipelines: Table[PipelineRow] = Table()
+        self._watermarks: Table[WatermarkRow] = Table()
+        self.backfills: Table[BackfillRow] = Table()
+        self.alerts: Table[AlertRow] = Table()
+        self._open_alerts = self.alerts.line(_open_alert_place)
+        self.operations: Table[OperationRow] = Table()
 
     # --- the transaction, as the store sees it ---
 
@@ -173,9 +215,11 @@ class MemoryState:
     # --- events ---
 
     def identity(self, source: str, event_id: str) -> int | None:
+        refuse_what_utf8_cannot_hold(source, event_id)
         return self.identities.rows.get((source, event_id))
 
     def content(self, source: str, key: str) -> ContentRow | None:
+        refuse_what_utf8_cannot_hold(source, key)
         return self._contents.rows.get((source, key))
 
     def put_content(self, row: ContentRow) -> None:
@@ -187,19 +231,38 @@ class MemoryState:
         self._seq += 1
         return self._seq
 
+    def last_seq(self) -> int:
+        seqs = self._seqs.get("all")
+        return int(seqs[-1][0]) if seqs else 0
+
     def add_event(self, row: EventRow) -> None:
+        event = row.event
+        refuse_what_utf8_cannot_hold(event.source, row.id, event.type, event.subject, event.time)
         if (row.seq,) in self.events.rows:
             raise StoreError(f"event {row.seq} is there already")
-        if (row.event.source, row.id) in self.identities.rows:
-            raise StoreError(f"identity {row.event.source} {row.id} is there already")
+        if (event.source, row.id) in self.identities.rows:
+            raise StoreError(f"identity {event.source} {row.id} is there already")
         self._put(self.events, row, row.seq)
-        self._put(self.identities, row.seq, row.event.source, row.id)
+        self._put(self.identities, row.seq, event.source, row.id)
+
+    def replace_event(self, row: EventRow) -> None:
+        stored = self.event(row.seq)
+        if stored is None:
+            raise StoreError(f"event {row.seq} is not there")
+        self._put(self.events, replace(stored, state=row.state, reason=row.reason), row.seq)
 
     def event(self, seq: int) -> EventRow | None:
         return self.events.rows.get((seq,))
 
     def add_arrival(self, row: ArrivalRow) -> None:
-        self._put(self.arrivals, row, row.seq, row.dataset, row.partition, row.part)
+        self._put(self.all_arrivals, row, row.seq, row.dataset, row.partition, row.part)
+
+    def arrivals(self, seq: int) -> list[ArrivalRow]:
+        return [self.all_arrivals.rows[seq, *place] for place in self._arrivals_of_event.get(seq, [])]
+
+    def ready_arrivals_since(self, dataset: str, seq: int, limit: int) -> int:
+        line = self._ready_arrivals.get(dataset, [])
+        return min(limit, len(line) - bisect_right(line, seq, key=lambda place: place[0]))
 
     # --- partitions ---
 
@@ -232,7 +295,13 @@ class MemoryState:
         parts = self._parts_of.get((dataset, partition), [])
         return {part: self._parts.rows[dataset, partition, part] for (part,) in parts}
 
+    def drop_parts(self, dataset: str, partition: str, part: str | None) -> None:
+        for there in self.parts(dataset, partition):
+            if part in (None, there):
+                self._put(self._parts, None, dataset, partition, there)
+
     def put_part(self, row: PartRow) -> None:
+        refuse_what_utf8_cannot_hold(row.part)
         self._put(self._parts, row, row.dataset, row.partition, row.part)
 
     # --- runs ---
@@ -254,14 +323,23 @@ class MemoryState:
         self, pipeline: str, *, since: float | None, before: float | None, after: str, limit: int
     ) -> list[RunRow]:
         if since is None and before is None:
-            line = self._open.get(pipeline, [])
-            first = bisect_right(line, (after,))
-            return [self.runs.rows[key] for key in line[first : first + limit]]
-        line = self._open_by_start.get(pipeline, [])
-        low = bisect_left(line, (_BELOW_ALL if since is None else since,))
-        high = bisect_left(line, (_ABOVE_ALL if before is None else before,))
-        ids = sorted(run_id for _, run_id in line[low:high] if run_id > after)
-        return [self.runs.rows[run_id,] for run_id in ids[:limit]]
+            return self._runs_after(self._open.get(pipeline, []), after, limit)
+        line = _between(self._open_by_start.get(pipeline, []), since, before)
+        return self._runs_after(line, after, limit)
+
+    def runs_between(
+        self, pipeline: str, *, since: float | None, before: float | None, after: str, limit: int
+    ) -> list[RunRow]:
+        if since is None and before is None:
+            return self._runs_after(self._runs_of_pipeline.get(pipeline, []), after, limit)
+        return self._runs_after(_between(self._by_start.get(pipeline, []), since, before), after, limit)
+
+    def backfill_runs(self, backfill: str, *, after: str, limit: int) -> list[RunRow]:
+        return self._runs_after(self._runs_of_backfill.get(backfill, []), after, limit)
+
+    def _runs_after(self, line: list[Key], after: str, limit: int) -> list[RunRow]:
+        first = bisect_right(line, (after,))
+        return [self.runs.rows[key] for key in line[first : first + limit]]
 
     def active_runs(self, pipeline: str) -> list[RunRow]:
         return [self.runs.rows[key] for key in self._active.get(pipeline, [])]
@@ -277,11 +355,11 @@ class MemoryState:
     def put_task(self, row: TaskRow) -> None:
         self._put(self.all_tasks, row, row.run_id, row.task)
 
-    def queued_pipelines(self) -> list[str]:
-        return sorted(str(pipeline) for pipeline in self.queue)
+    def queued_lanes(self) -> list[tuple[str, str]]:
+        return sorted(cast("dict[tuple[str, str], list[Key]]", self.queue))
 
-    def next_queued(self, pipeline: str, run_id: str | None) -> TaskRow | None:
-        for *_, queued_run_id, task in self.queue.get(pipeline, []):
+    def next_queued(self, pipeline: str, lane: str, run_id: str | None) -> TaskRow | None:
+        for *_, queued_run_id, task in self.queue.get((pipeline, lane), []):
             if run_id in (None, queued_run_id):
                 return self.all_tasks.rows[queued_run_id, task]
         return None
@@ -302,14 +380,64 @@ class MemoryState:
         return [self._attempts.rows[run_id, *rest] for rest in self._attempts_of.get(run_id, [])]
 
     def put_attempt(self, row: AttemptRow) -> None:
-        self._put(self._attempts, row, row.run_id, row.task, row.number)
+        key = (row.run_id, row.task, row.number)
+        if row.token is not None and self._attempts_of_token.get(row.token, [key]) != [key]:
+            raise StoreError("the token of an attempt names another one already")
+        self._put(self._attempts, row, *key)
+
+    def attempt_of(self, token: str) -> AttemptRow | None:
+        refuse_what_utf8_cannot_hold(token)
+        keys = self._attempts_of_token.get(token)
+        return self._attempts.rows[keys[0]] if keys else None
+
+    def firing(self, run_id: str, generation: int, task: str) -> FiringRow | None:
+        return self._firings.rows.get((run_id, generation, task))
 
     def add_firing(self, row: FiringRow) -> None:
         if (row.run_id, row.generation, row.task) in self._firings.rows:
             raise DoubleFiringError(f"{row.task} of run {row.run_id}, generation {row.generation}")
         self._put(self._firings, row, row.run_id, row.generation, row.task)
 
+    # --- pipelines, backfills, alerts, operations ---
+
+    def pipeline(self, name: str) -> PipelineRow | None:
+        return self.pipelines.rows.get((name,))
+
+    def put_pipeline(self, row: PipelineRow) -> None:
+        self._put(self.pipelines, row, row.name)
+
+    def watermark(self, pipeline: str, task: str, dataset: str) -> int:
+        row = self._watermarks.rows.get((pipeline, task, dataset))
+        return row.seq if row else 0
+
+    def put_watermark(self, row: WatermarkRow) -> None:
+        self._put(self._watermarks, row, row.pipeline, row.task, row.dataset)
+
+    def backfill(self, backfill: str) -> BackfillRow | None:
+        return self.backfills.rows.get((backfill,))
+
+    def put_backfill(self, row: BackfillRow) -> None:
+        self._put(self.backfills, row, row.id)
+
+    def open_alert(self, cause: str) -> AlertRow | None:
+        ids = self._open_alerts.get(cause)
+        return self.alerts.rows[ids[0]] if ids else None
+
+    def put_alert(self, row: AlertRow) -> None:
+        other = self.open_alert(row.cause) if row.resolved_at is None else None
+        if other and other.id != row.id:
+            raise StoreError(f"{row.cause} has an open alert already: {other.id}")
+        self._put(self.alerts, row, row.id)
+
+    def add_operation(self, row: OperationRow) -> None:
+        if (row.id,) in self.operations.rows:
+            raise StoreError(f"operation {row.id} is there already")
+        self._put(self.operations, row, row.id)
+
     # --- timers and sensors ---
+
+    def timer(self, key: str) -> TimerRow | None:
+        return self._timers.rows.get((key,))
 
     def put_timer(self, row: TimerRow) -> None:
         self._put(self._timers, row, row.key)

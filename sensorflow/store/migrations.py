@@ -27,15 +27,18 @@ _FIRST_SCHEMA = (
         PRIMARY KEY (seq, dataset, partition, part)
     ) WITHOUT ROWID""",
     "CREATE INDEX arrivals_of_partition ON arrivals (dataset, partition, seq)",
-    "CREATE INDEX arrivals_of_dataset ON arrivals (dataset, seq)",
+    "CREATE INDEX arrivals_of_dataset ON arrivals (dataset, ready, seq)",
     """CREATE TABLE partitions (
         dataset TEXT NOT NULL, partition TEXT NOT NULL, start REAL, version INTEGER NOT NULL,
         arrivals INTEGER NOT NULL, first_at REAL NOT NULL, last_at REAL NOT NULL, ready_at REAL,
+        withdrawn INTEGER NOT NULL,
         PRIMARY KEY (dataset, partition)
     ) WITHOUT ROWID""",
-    "CREATE INDEX partitions_ready ON partitions (dataset, start) WHERE version > 0",
-    "CREATE INDEX partitions_ready_at ON partitions (dataset, ready_at) WHERE version > 0 AND start IS NULL",
-    "CREATE INDEX partitions_partial ON partitions (dataset) WHERE version = 0",
+    "CREATE INDEX partitions_ready ON partitions (dataset, start) WHERE version > 0 AND withdrawn = 0",
+    """CREATE INDEX partitions_ready_at ON partitions (dataset, ready_at)
+        WHERE version > 0 AND withdrawn = 0 AND start IS NULL""",
+    """CREATE INDEX partitions_partial ON partitions (dataset)
+        WHERE arrivals > 0 AND (version = 0 OR withdrawn = 1)""",
     "CREATE INDEX partitions_arrived ON partitions (dataset, last_at)",
     """CREATE TABLE parts (
         dataset TEXT NOT NULL, partition TEXT NOT NULL, part TEXT NOT NULL,
@@ -45,22 +48,28 @@ _FIRST_SCHEMA = (
     """CREATE TABLE runs (
         id TEXT PRIMARY KEY, pipeline TEXT NOT NULL, partition TEXT NOT NULL, partition_start REAL,
         generation INTEGER NOT NULL, state TEXT NOT NULL, active INTEGER NOT NULL, stale INTEGER NOT NULL,
-        trigger TEXT NOT NULL, created_at REAL NOT NULL, started_at REAL, ended_at REAL
+        trigger TEXT NOT NULL, created_at REAL NOT NULL, started_at REAL, ended_at REAL,
+        forced INTEGER NOT NULL, pending TEXT NOT NULL, backfill TEXT NOT NULL
     ) WITHOUT ROWID""",
     "CREATE UNIQUE INDEX runs_of_partition ON runs (pipeline, partition) WHERE partition <> ''",
     # Not `partition = ''`: SQLite would plan `partition = ?` anew for each value, to see if it is ''.
     "CREATE INDEX runs_without_partition ON runs (pipeline, id) WHERE length(partition) = 0",
     """CREATE INDEX runs_open_by_start ON runs (pipeline, partition_start, id)
         WHERE state IN ('waiting', 'running', 'failed')""",
+    # Beside the one above, not over all runs: history must not stand in the way of open runs.
+    """CREATE INDEX runs_ended_by_start ON runs (pipeline, partition_start, id)
+        WHERE state IN ('succeeded', 'cancelled')""",
     "CREATE INDEX runs_active ON runs (pipeline, id) WHERE active = 1",
     "CREATE INDEX runs_by_state ON runs (pipeline, state, id)",
+    "CREATE INDEX runs_of_backfill ON runs (backfill, state, id) WHERE backfill <> ''",
     """CREATE TABLE tasks (
         run_id TEXT NOT NULL, task TEXT NOT NULL, pipeline TEXT NOT NULL, state TEXT NOT NULL,
         generation INTEGER NOT NULL, attempts INTEGER NOT NULL, failures INTEGER NOT NULL,
-        crashes INTEGER NOT NULL, priority INTEGER NOT NULL, queued_at REAL, next_attempt_at REAL,
+        crashes INTEGER NOT NULL, priority INTEGER NOT NULL, outdated INTEGER NOT NULL, stopping INTEGER NOT NULL, lane TEXT NOT NULL,
+        queued_at REAL, next_attempt_at REAL,
         PRIMARY KEY (run_id, task)
     ) WITHOUT ROWID""",
-    """CREATE INDEX tasks_queued ON tasks (pipeline, priority DESC, queued_at, run_id, task)
+    """CREATE INDEX tasks_queued ON tasks (pipeline, lane, priority DESC, queued_at, run_id, task)
         WHERE state = 'queued'""",
     """CREATE INDEX tasks_queued_of_run ON tasks (run_id, priority DESC, queued_at, task)
         WHERE state = 'queued'""",
@@ -68,10 +77,11 @@ _FIRST_SCHEMA = (
     """CREATE TABLE attempts (
         run_id TEXT NOT NULL, task TEXT NOT NULL, number INTEGER NOT NULL, pipeline TEXT NOT NULL,
         generation INTEGER NOT NULL, state TEXT NOT NULL, started_at REAL NOT NULL, ended_at REAL,
-        exit_code INTEGER, error TEXT, pid INTEGER, pid_started TEXT, consumed TEXT NOT NULL,
+        exit_code INTEGER, error TEXT, pid INTEGER, pid_started TEXT, token TEXT, consumed TEXT NOT NULL,
         PRIMARY KEY (run_id, task, number)
     )""",
     "CREATE INDEX attempts_running ON attempts (pipeline, run_id, task, number) WHERE state = 'running'",
+    "CREATE UNIQUE INDEX attempts_of_token ON attempts (token) WHERE token IS NOT NULL",
     # The key is what makes a second firing impossible.
     """CREATE TABLE firings (
         run_id TEXT NOT NULL, generation INTEGER NOT NULL, task TEXT NOT NULL, fired_at REAL NOT NULL,
@@ -79,7 +89,8 @@ _FIRST_SCHEMA = (
     ) WITHOUT ROWID""",
     """CREATE TABLE timers (
         key TEXT PRIMARY KEY, due_at REAL NOT NULL, kind TEXT NOT NULL, run_id TEXT NOT NULL,
-        task TEXT NOT NULL, pipeline TEXT NOT NULL, after TEXT NOT NULL
+        task TEXT NOT NULL, pipeline TEXT NOT NULL, dataset TEXT NOT NULL, partition TEXT NOT NULL,
+        after TEXT NOT NULL
     ) WITHOUT ROWID""",
     "CREATE INDEX timers_due ON timers (due_at, key)",
     """CREATE TABLE contents (
@@ -92,11 +103,37 @@ _FIRST_SCHEMA = (
         rejected INTEGER NOT NULL, unmatched INTEGER NOT NULL, last_event_at REAL, last_seq INTEGER,
         PRIMARY KEY (pipeline, name)
     ) WITHOUT ROWID""",
+    """CREATE TABLE pipelines (
+        name TEXT PRIMARY KEY, paused INTEGER NOT NULL, paused_in_file INTEGER NOT NULL
+    ) WITHOUT ROWID""",
+    """CREATE TABLE watermarks (
+        pipeline TEXT NOT NULL, task TEXT NOT NULL, dataset TEXT NOT NULL, seq INTEGER NOT NULL,
+        PRIMARY KEY (pipeline, task, dataset)
+    ) WITHOUT ROWID""",
+    """CREATE TABLE backfills (
+        id TEXT PRIMARY KEY, pipeline TEXT NOT NULL, first TEXT NOT NULL, last TEXT NOT NULL,
+        only TEXT NOT NULL, "order" TEXT NOT NULL, max_active INTEGER NOT NULL, force INTEGER NOT NULL,
+        runs INTEGER NOT NULL, created_at REAL NOT NULL, cancelled_at REAL, reason TEXT
+    ) WITHOUT ROWID""",
+    """CREATE TABLE alerts (
+        id TEXT PRIMARY KEY, cause TEXT NOT NULL, kind TEXT NOT NULL, text TEXT NOT NULL,
+        pipeline TEXT NOT NULL, dataset TEXT NOT NULL, partitions TEXT NOT NULL, run_id TEXT NOT NULL,
+        opened_at REAL NOT NULL, resolved_at REAL
+    ) WITHOUT ROWID""",
+    "CREATE UNIQUE INDEX alerts_of_cause ON alerts (cause) WHERE resolved_at IS NULL",
+    "CREATE INDEX alerts_opened ON alerts (opened_at, id)",
+    "CREATE INDEX alerts_open ON alerts (opened_at, id) WHERE resolved_at IS NULL",
+    """CREATE TABLE operations (
+        id TEXT PRIMARY KEY, at REAL NOT NULL, kind TEXT NOT NULL, pipeline TEXT NOT NULL,
+        run_id TEXT NOT NULL, task TEXT NOT NULL, dataset TEXT NOT NULL, partition TEXT NOT NULL,
+        reason TEXT
+    ) WITHOUT ROWID""",
+    "CREATE INDEX operations_of_run ON operations (run_id, at, id) WHERE run_id <> ''",
 )
 
 
 def first_schema(database: Database) -> None:
-    """Make the tables that the main job needs."""
+    """Make all tables."""
     for statement in _FIRST_SCHEMA:
         database.conn.execute(statement)
     database.conn.execute("INSERT INTO meta (key, value) VALUES ('instance', ?)", (uuid.uuid4().hex,))

@@ -3,24 +3,49 @@
 The condition of a partial index stands in each query that is to use it, word for word.
 """
 
+from collections.abc import Iterable
+
+from sensorflow.core.states import RunState
 from sensorflow.store.tables import (
+    ALERTS,
     ARRIVALS,
     ATTEMPTS,
+    BACKFILLS,
     EVENTS,
+    OPERATIONS,
     PARTITIONS,
     PARTS,
+    PIPELINES,
     RUNS,
     SENSORS,
     TASKS,
     TIMERS,
 )
 
+_OPEN = ("waiting", "running", "failed")
 _IS_OPEN = "state IN ('waiting', 'running', 'failed')"
+_HAS_ENDED = "state IN ('succeeded', 'cancelled')"
+_IS_READY = "version > 0 AND withdrawn = 0"
+
+
+def _by_id(runs: str, states: Iterable[str] = tuple(RunState)) -> str:
+    """Return a query for runs by id; an index holds those of each state so, SQLite merges what it finds."""
+    pages = (f"SELECT {RUNS.columns} FROM runs WHERE {runs} AND state = '{state}'" for state in states)
+    return " UNION ALL ".join(f"{page} AND id > :after" for page in pages) + " ORDER BY id LIMIT :limit"
+
 
 # --- Decisions: none of these may get slower as history or the number of waiting runs grows. ---
 
 LAST_SEQ = "SELECT seq FROM sqlite_sequence WHERE name = 'events'"
 INSTANCE = "SELECT value FROM meta WHERE key = 'instance'"
+
+REPLACE_EVENT = "UPDATE events SET state = ?, reason = ? WHERE seq = ?"
+
+ARRIVALS_OF_EVENT = f"SELECT {ARRIVALS.columns} FROM arrivals WHERE seq = ? ORDER BY dataset, partition, part"
+READY_ARRIVALS_SINCE = """
+    SELECT count(*) FROM (
+        SELECT 1 FROM arrivals INDEXED BY arrivals_of_dataset
+        WHERE dataset = ? AND ready = 1 AND seq > ? LIMIT ?)"""
 
 PARTITIONS_OF_KEYS = f"""
     SELECT {PARTITIONS.columns} FROM partitions
@@ -28,12 +53,12 @@ PARTITIONS_OF_KEYS = f"""
 
 NEWEST_READY = f"""
     SELECT {PARTITIONS.columns} FROM partitions
-    WHERE dataset = ? AND version > 0 AND start <= ?
+    WHERE dataset = ? AND {_IS_READY} AND start <= ?
     ORDER BY start DESC, partition DESC LIMIT 1"""
 
 NEWEST_READY_WITHOUT_BOUNDS = f"""
     SELECT {PARTITIONS.columns} FROM partitions
-    WHERE dataset = ? AND version > 0 AND start IS NULL
+    WHERE dataset = ? AND {_IS_READY} AND start IS NULL
     ORDER BY ready_at DESC, partition DESC LIMIT 1"""
 
 NEWEST_ARRIVAL = f"""
@@ -41,60 +66,63 @@ NEWEST_ARRIVAL = f"""
     WHERE dataset = ? ORDER BY last_at DESC, partition DESC LIMIT 1"""
 
 PARTS_OF = f"SELECT {PARTS.columns} FROM parts WHERE dataset = ? AND partition = ?"
+DROP_PARTS = "DELETE FROM parts WHERE dataset = ? AND partition = ?"
+DROP_PART = f"{DROP_PARTS} AND part = ?"
 
 RUN_OF = f"SELECT {RUNS.columns} FROM runs WHERE pipeline = ? AND partition = ? AND partition <> ''"
 NEWEST_RUN_WITHOUT_PARTITION = f"""
     SELECT {RUNS.columns} FROM runs WHERE pipeline = ? AND length(partition) = 0 ORDER BY id DESC LIMIT 1"""
 
-# The index by state holds the runs of each state by id; SQLite merges what it finds for the three.
-OPEN_RUNS = (
-    " UNION ALL ".join(
-        f"SELECT {RUNS.columns} FROM runs WHERE pipeline = :pipeline AND state = '{state}' AND id > :after"
-        for state in ("waiting", "running", "failed")
-    )
-    + " ORDER BY id LIMIT :limit"
+_BETWEEN = "partition_start >= :since AND partition_start < :before"
+_OPEN_BETWEEN = f"runs INDEXED BY runs_open_by_start WHERE pipeline = :pipeline AND {_IS_OPEN} AND {_BETWEEN}"
+_ENDED_BETWEEN = (
+    f"runs INDEXED BY runs_ended_by_start WHERE pipeline = :pipeline AND {_HAS_ENDED} AND {_BETWEEN}"
 )
 
-# How many open runs lie between, up to a limit: it decides between the next two.
-OPEN_RUNS_BETWEEN_COUNT = f"""
+OPEN_RUNS = _by_id("pipeline = :pipeline", _OPEN)
+RUNS_OF_PIPELINE = _by_id("pipeline = :pipeline")
+
+# How many lie between, up to a limit: it decides between the next two.
+OPEN_RUNS_BETWEEN_COUNT = f"SELECT count(*) FROM (SELECT 1 FROM {_OPEN_BETWEEN} LIMIT :enough)"
+RUNS_BETWEEN_COUNT = f"""
     SELECT count(*) FROM (
-        SELECT 1 FROM runs INDEXED BY runs_open_by_start
-        WHERE pipeline = :pipeline AND {_IS_OPEN} AND partition_start >= :since AND partition_start < :before
-        LIMIT :enough)"""
+        SELECT 1 FROM {_OPEN_BETWEEN} UNION ALL SELECT 1 FROM {_ENDED_BETWEEN} LIMIT :enough)"""
 
 # Few lie between: take them all and sort them.
-OPEN_RUNS_BETWEEN = f"""
-    SELECT {RUNS.columns} FROM runs INDEXED BY runs_open_by_start
-    WHERE pipeline = :pipeline AND {_IS_OPEN} AND partition_start >= :since AND partition_start < :before
-        AND id > :after
+OPEN_RUNS_BETWEEN = f"SELECT {RUNS.columns} FROM {_OPEN_BETWEEN} AND id > :after ORDER BY id LIMIT :limit"
+RUNS_BETWEEN = f"""
+    SELECT {RUNS.columns} FROM {_OPEN_BETWEEN} AND id > :after
+    UNION ALL SELECT {RUNS.columns} FROM {_ENDED_BETWEEN} AND id > :after
     ORDER BY id LIMIT :limit"""
 
 # Many lie between: going by id the next of them are soon found.
-OPEN_RUNS_BETWEEN_BY_ID = OPEN_RUNS.replace(
-    "AND id > :after", "AND id > :after AND partition_start >= :since AND partition_start < :before"
-)
+OPEN_RUNS_BETWEEN_BY_ID = _by_id(f"pipeline = :pipeline AND {_BETWEEN}", _OPEN)
+RUNS_BETWEEN_BY_ID = _by_id(f"pipeline = :pipeline AND {_BETWEEN}")
+
+BACKFILL_RUNS = _by_id("backfill = :backfill AND backfill <> ''")
 
 ACTIVE_RUNS = f"SELECT {RUNS.columns} FROM runs WHERE pipeline = ? AND active = 1 ORDER BY id"
 
 TASKS_OF = f"SELECT {TASKS.columns} FROM tasks WHERE run_id = ? ORDER BY task"
 
-# Steps from pipeline to pipeline, so that the length of the queue does not matter.
-QUEUED_PIPELINES = """
-    WITH RECURSIVE found (pipeline) AS (
-        SELECT min(pipeline) FROM tasks INDEXED BY tasks_queued WHERE state = 'queued'
-        UNION ALL
-        SELECT (SELECT min(pipeline) FROM tasks INDEXED BY tasks_queued
-                WHERE state = 'queued' AND pipeline > found.pipeline)
-        FROM found WHERE found.pipeline IS NOT NULL)
-    SELECT pipeline FROM found WHERE pipeline IS NOT NULL"""
+# Asked again from what it answered, so that the length of the queue does not matter.
+# (Of `(pipeline, lane) > (?, ?)` SQLite would walk over all that equals.)
+NEXT_QUEUED_LANE = """
+    SELECT * FROM (
+        SELECT pipeline, lane FROM tasks INDEXED BY tasks_queued
+        WHERE state = 'queued' AND pipeline = :pipeline AND lane > :lane ORDER BY lane LIMIT 1)
+    UNION ALL SELECT * FROM (
+        SELECT pipeline, lane FROM tasks INDEXED BY tasks_queued
+        WHERE state = 'queued' AND pipeline > :pipeline ORDER BY pipeline, lane LIMIT 1)
+    LIMIT 1"""
 
 NEXT_QUEUED = f"""
-    SELECT {TASKS.columns} FROM tasks WHERE pipeline = ? AND state = 'queued'
+    SELECT {TASKS.columns} FROM tasks WHERE pipeline = ? AND lane = ? AND state = 'queued'
     ORDER BY priority DESC, queued_at, run_id, task LIMIT 1"""
 
 NEXT_QUEUED_OF_RUN = f"""
     SELECT {TASKS.columns} FROM tasks INDEXED BY tasks_queued_of_run
-    WHERE pipeline = ? AND run_id = ? AND state = 'queued'
+    WHERE pipeline = ? AND lane = ? AND run_id = ? AND state = 'queued'
     ORDER BY priority DESC, queued_at, task LIMIT 1"""
 
 RUNNING = f"""
@@ -104,6 +132,9 @@ RUNNING_COUNT = "SELECT count(*) FROM attempts WHERE state = 'running'"
 RUNNING_COUNT_OF = "SELECT count(*) FROM attempts WHERE state = 'running' AND pipeline = ?"
 
 ATTEMPTS_OF = f"SELECT {ATTEMPTS.columns} FROM attempts WHERE run_id = ? ORDER BY task, number"
+ATTEMPT_OF_TOKEN = f"SELECT {ATTEMPTS.columns} FROM attempts WHERE token = ?"
+
+OPEN_ALERT = f"SELECT {ALERTS.columns} FROM alerts WHERE cause = ? AND resolved_at IS NULL"
 
 DROP_TIMER = "DELETE FROM timers WHERE key = ?"
 DUE_TIMERS = f"SELECT {TIMERS.columns} FROM timers WHERE due_at <= ? ORDER BY due_at, key LIMIT ?"
@@ -119,6 +150,12 @@ RUNS_OF_STATE_BEFORE = f"""
         AND (:partition IS NULL OR partition = :partition)
     ORDER BY id DESC LIMIT :limit"""
 
+RUNS_OF_BACKFILL_BEFORE = f"""
+    SELECT {RUNS.columns} FROM runs INDEXED BY runs_of_backfill
+    WHERE backfill = :backfill AND backfill <> '' AND state = :state AND id < :before
+        AND (:pipeline IS NULL OR pipeline = :pipeline) AND (:partition IS NULL OR partition = :partition)
+    ORDER BY id DESC LIMIT :limit"""
+
 PIPELINES_WITH_RUNS = """
     WITH RECURSIVE found (pipeline) AS (
         SELECT min(pipeline) FROM runs
@@ -128,6 +165,9 @@ PIPELINES_WITH_RUNS = """
     SELECT pipeline FROM found WHERE pipeline IS NOT NULL"""
 
 RUN_COUNTS = "SELECT state, count(*) FROM runs WHERE pipeline = ? GROUP BY state"
+BACKFILL_COUNTS = """
+    SELECT state, count(*) FROM runs INDEXED BY runs_of_backfill
+    WHERE backfill = ? AND backfill <> '' GROUP BY state"""
 TASK_COUNTS = "SELECT state, count(*) FROM tasks WHERE pipeline = ? GROUP BY state"
 QUEUED_COUNT = "SELECT count(*) FROM tasks INDEXED BY tasks_queued WHERE state = 'queued'"
 
@@ -143,10 +183,9 @@ ODD_EVENTS_AFTER = f"""
 EVENTS_OF_DATASET_AFTER = f"""
     SELECT {", ".join(f"events.{column}" for column in EVENTS.columns.split(", "))}
     FROM arrivals INDEXED BY arrivals_of_dataset CROSS JOIN events ON events.seq = arrivals.seq
-    WHERE arrivals.dataset = :dataset AND arrivals.seq > :after AND (:state IS NULL OR events.state = :state)
+    WHERE arrivals.dataset = :dataset AND arrivals.ready = :ready AND arrivals.seq > :after
+        AND (:state IS NULL OR events.state = :state)
     GROUP BY arrivals.seq ORDER BY arrivals.seq LIMIT :limit"""
-
-ARRIVALS_OF_EVENT = f"SELECT {ARRIVALS.columns} FROM arrivals WHERE seq = ? ORDER BY dataset, partition, part"
 
 ARRIVALS_OF_PARTITION = f"""
     SELECT {ARRIVALS.columns} FROM arrivals
@@ -156,8 +195,22 @@ PARTITIONS_BEFORE = f"""
     SELECT {PARTITIONS.columns} FROM partitions
     WHERE dataset = ? AND partition < ? ORDER BY partition DESC LIMIT ?"""
 
-READY_COUNT = "SELECT count(*) FROM partitions INDEXED BY partitions_ready WHERE dataset = ? AND version > 0"
+READY_COUNT = f"SELECT count(*) FROM partitions INDEXED BY partitions_ready WHERE dataset = ? AND {_IS_READY}"
 PARTIAL_COUNT = """
-    SELECT count(*) FROM partitions INDEXED BY partitions_partial WHERE dataset = ? AND version = 0"""
+    SELECT count(*) FROM partitions INDEXED BY partitions_partial
+    WHERE dataset = ? AND arrivals > 0 AND (version = 0 OR withdrawn = 1)"""
 
 ALL_SENSORS = f"SELECT {SENSORS.columns} FROM sensors ORDER BY pipeline, name"
+ALL_PIPELINES = f"SELECT {PIPELINES.columns} FROM pipelines ORDER BY name"
+
+BACKFILLS_BEFORE = f"SELECT {BACKFILLS.columns} FROM backfills WHERE id < ? ORDER BY id DESC LIMIT ?"
+
+ALERTS_BEFORE = f"""
+    SELECT {ALERTS.columns} FROM alerts INDEXED BY alerts_opened
+    WHERE (opened_at, id) < (?, ?) ORDER BY opened_at DESC, id DESC LIMIT ?"""
+OPEN_ALERTS_BEFORE = f"""
+    SELECT {ALERTS.columns} FROM alerts INDEXED BY alerts_open
+    WHERE resolved_at IS NULL AND (opened_at, id) < (?, ?) ORDER BY opened_at DESC, id DESC LIMIT ?"""
+
+OPERATIONS_OF_RUN = f"""
+    SELECT {OPERATIONS.columns} FROM operations WHERE run_id = ? AND run_id <> '' ORDER BY at, id"""

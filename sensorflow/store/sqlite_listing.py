@@ -1,10 +1,21 @@
 """Lists and counts of an SQLite database's rows, for people."""
 
 import sqlite3
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sensorflow.core.messages import EventState
-from sensorflow.core.state import ArrivalRow, EventRow, PartitionRow, RunRow, SensorRow
+from sensorflow.core.state import (
+    AlertRow,
+    ArrivalRow,
+    BackfillRow,
+    EventRow,
+    OperationRow,
+    PartitionRow,
+    PipelineRow,
+    RunRow,
+    SensorRow,
+)
 from sensorflow.core.states import RunState, TaskState
 from sensorflow.ports import StoreError
 from sensorflow.store import queries, tables
@@ -39,24 +50,34 @@ class SqliteListing:
         state: RunState | None,
         before: str | None,
         limit: int,
+        backfill: str | None = None,
     ) -> list[RunRow]:
         below = _LAST if before is None else before
-        asked = {"partition": partition, "before": below, "limit": limit}
-        if pipeline is None and partition is None and state is None:
-            return self._rows(tables.RUNS, queries.RUNS_BEFORE, asked)
-        pipelines = [found[0] for found in self._fetch(queries.PIPELINES_WITH_RUNS)]
-        found: list[RunRow] = []
-        for one in pipelines if pipeline is None else [pipeline]:
-            if partition:
-                run = self._reader.run_of(one, partition)
-                if run and run.id < below and state in (None, run.state):
-                    found.append(run)
-            else:
-                # One index holds the runs of each state in order; the pages of all are merged.
-                for of_state in RunState if state is None else [state]:
-                    page = {**asked, "pipeline": one, "state": of_state.value}
-                    found += self._rows(tables.RUNS, queries.RUNS_OF_STATE_BEFORE, page)
-        return sorted(found, key=lambda run: run.id, reverse=True)[:limit]
+        asked = {"pipeline": pipeline, "partition": partition, "backfill": backfill}
+        page = {**asked, "before": below, "limit": limit}
+        if pipeline is None and partition is None and state is None and backfill is None:
+            return self._rows(tables.RUNS, queries.RUNS_BEFORE, page)
+        states = list(RunState) if state is None else [state]
+        if backfill is not None:
+            found = self._runs_by_state(queries.RUNS_OF_BACKFILL_BEFORE, page, states)
+            return _newest_first(found)[:limit]
+        pipelines = self._pipelines_with_runs() if pipeline is None else [pipeline]
+        if partition:
+            runs = (self._reader.run_of(one, partition) for one in pipelines)
+            found = [run for run in runs if run and run.id < below and run.state in states]
+        else:
+            query = queries.RUNS_OF_STATE_BEFORE
+            pages = (self._runs_by_state(query, {**page, "pipeline": one}, states) for one in pipelines)
+            found = [run for runs_of_one in pages for run in runs_of_one]
+        return _newest_first(found)[:limit]
+
+    def _runs_by_state(self, query: str, page: Mapping[str, object], states: list[RunState]) -> list[RunRow]:
+        """Return the pages of each state: an index holds the runs of one state in order."""
+        pages = (self._rows(tables.RUNS, query, {**page, "state": state.value}) for state in states)
+        return [run for runs in pages for run in runs]
+
+    def _pipelines_with_runs(self) -> list[str]:
+        return [found[0] for found in self._fetch(queries.PIPELINES_WITH_RUNS)]
 
     def last_run(self, pipeline: str) -> RunRow | None:
         newest = self.runs(pipeline=pipeline, partition=None, state=None, before=None, limit=1)
@@ -64,6 +85,9 @@ class SqliteListing:
 
     def run_counts(self, pipeline: str) -> dict[RunState, int]:
         return {RunState(state): count for state, count in self._fetch(queries.RUN_COUNTS, (pipeline,))}
+
+    def backfill_counts(self, backfill: str) -> dict[RunState, int]:
+        return {RunState(state): count for state, count in self._fetch(queries.BACKFILL_COUNTS, (backfill,))}
 
     def task_counts(self, pipeline: str) -> dict[TaskState, int]:
         return {TaskState(state): count for state, count in self._fetch(queries.TASK_COUNTS, (pipeline,))}
@@ -79,15 +103,21 @@ class SqliteListing:
     ) -> list[EventRow]:
         asked = {"after": after, "dataset": dataset, "state": state and state.value, "limit": limit}
         if dataset is not None:
-            query = queries.EVENTS_OF_DATASET_AFTER
-        elif state in (None, EventState.ACCEPTED):
+            # An index holds the arrivals that left their partition ready in order, and so the others.
+            pages = (
+                self._rows(tables.EVENTS, queries.EVENTS_OF_DATASET_AFTER, {**asked, "ready": ready})
+                for ready in (False, True)
+            )
+            by_seq = {row.seq: row for page in pages for row in page}
+            return [by_seq[seq] for seq in sorted(by_seq)[:limit]]
+        if state in (None, EventState.ACCEPTED):
             query = queries.EVENTS_AFTER
         else:
             query = queries.ODD_EVENTS_AFTER
         return self._rows(tables.EVENTS, query, asked)
 
     def arrivals(self, seq: int) -> list[ArrivalRow]:
-        return self._rows(tables.ARRIVALS, queries.ARRIVALS_OF_EVENT, (seq,))
+        return self._reader.arrivals(seq)
 
     def arrivals_of(self, dataset: str, partition: str, *, limit: int) -> list[ArrivalRow]:
         return self._rows(tables.ARRIVALS, queries.ARRIVALS_OF_PARTITION, (dataset, partition, limit))
@@ -106,3 +136,27 @@ class SqliteListing:
 
     def sensors(self) -> list[SensorRow]:
         return self._rows(tables.SENSORS, queries.ALL_SENSORS)
+
+    def pipelines(self) -> list[PipelineRow]:
+        return self._rows(tables.PIPELINES, queries.ALL_PIPELINES)
+
+    def backfills(self, *, before: str | None, limit: int) -> list[BackfillRow]:
+        asked = (_LAST if before is None else before, limit)
+        return self._rows(tables.BACKFILLS, queries.BACKFILLS_BEFORE, asked)
+
+    def alerts(self, *, open_only: bool, before: str | None, limit: int) -> list[AlertRow]:
+        newest: tuple[float, str] = (float("inf"), "")
+        if before is not None:
+            (shown,) = self._rows(tables.ALERTS, tables.ALERTS.select, (before,)) or (None,)
+            if shown is None:
+                return []
+            newest = (shown.opened_at, shown.id)
+        query = queries.OPEN_ALERTS_BEFORE if open_only else queries.ALERTS_BEFORE
+        return self._rows(tables.ALERTS, query, (*newest, limit))
+
+    def operations(self, run_id: str) -> list[OperationRow]:
+        return self._rows(tables.OPERATIONS, queries.OPERATIONS_OF_RUN, (run_id,))
+
+
+def _newest_first(runs: Iterable[RunRow]) -> list[RunRow]:
+    return sorted(runs, key=lambda run: run.id, reverse=True)

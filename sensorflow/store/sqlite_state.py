@@ -6,25 +6,45 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Generic, TypeAlias
 
 from sensorflow.core.state import (
+    AlertRow,
     ArrivalRow,
     AttemptRow,
+    BackfillRow,
     ContentRow,
     DoubleFiringError,
     EventRow,
     FiringRow,
+    OperationRow,
     PartitionRow,
     PartRow,
+    PipelineRow,
     RunRow,
     SensorRow,
     TaskRow,
     TimerRow,
+    WatermarkRow,
 )
 from sensorflow.ports import StoreError
 from sensorflow.store import queries, tables
 from sensorflow.store.tables import Row, Table
+from sensorflow.store.texts import refuse_what_utf8_cannot_hold
 
-#: Up to so many open runs are sorted by id; of more, those outside the asked range are skipped over.
+#: Up to so many runs are sorted by id; of more, those outside the asked range are skipped over.
 _SORTED_RUNS = 2000
+
+#: How runs of a pipeline are found: all by id; of a range how many, when few, when many.
+_OPEN_RUNS = (
+    queries.OPEN_RUNS,
+    queries.OPEN_RUNS_BETWEEN_COUNT,
+    queries.OPEN_RUNS_BETWEEN,
+    queries.OPEN_RUNS_BETWEEN_BY_ID,
+)
+_ALL_RUNS = (
+    queries.RUNS_OF_PIPELINE,
+    queries.RUNS_BETWEEN_COUNT,
+    queries.RUNS_BETWEEN,
+    queries.RUNS_BETWEEN_BY_ID,
+)
 
 _Values: TypeAlias = tuple[object, ...] | Mapping[str, object]
 
@@ -52,8 +72,7 @@ class SqliteState:
         self._open = False
         #: Rows written since the transaction was opened.
         self.written = 0
-        found = self._one(queries.LAST_SEQ, ())
-        self._seq: int = found[0] if found else 0
+        self._seq = self._last_stored_seq()
         self._seq_at_open = self._seq
         self._identities = _Pending(tables.IDENTITIES)
         self._events = _Pending(tables.EVENTS)
@@ -67,9 +86,15 @@ class SqliteState:
         self._timers = _Pending(tables.TIMERS)
         self._contents = _Pending(tables.CONTENTS)
         self._sensors = _Pending(tables.SENSORS)
+        self._pipelines = _Pending(tables.PIPELINES)
+        self._watermarks = _Pending(tables.WATERMARKS)
+        self._backfills = _Pending(tables.BACKFILLS)
+        self._alerts = _Pending(tables.ALERTS)
+        self._operations = _Pending(tables.OPERATIONS)
         self._all: tuple[_Pending[Any], ...] = (
             *(self._identities, self._events, self._arrivals, self._partitions, self._parts, self._runs),
             *(self._tasks, self._attempts, self._firings, self._timers, self._contents, self._sensors),
+            *(self._pipelines, self._watermarks, self._backfills, self._alerts, self._operations),
         )
 
     # --- the transaction, as the store sees it ---
@@ -123,6 +148,17 @@ class SqliteState:
         row = pending.rows.get(key)
         return row if row is not None else self._row(pending.table, pending.table.select, key)
 
+    def _change(self, query: str, values: _Values) -> int:
+        """Change what is written, and return how many rows it concerned."""
+        if not self._open:
+            raise RuntimeError("a row can be changed only inside a transaction")
+        try:
+            changed = self._connection.execute(query, values).rowcount
+        except sqlite3.Error as error:
+            raise StoreError(f"the store cannot be written: {error}") from error
+        self.written += changed
+        return changed
+
     def _put(self, pending: _Pending[Row], row: Row, *key: object) -> None:
         if not self._open:
             raise RuntimeError("a row can be put only inside a transaction")
@@ -149,10 +185,12 @@ class SqliteState:
     # --- events ---
 
     def identity(self, source: str, event_id: str) -> int | None:
+        refuse_what_utf8_cannot_hold(source, event_id)
         row = self._get(self._identities, source, event_id)
         return row[2] if row else None
 
     def content(self, source: str, key: str) -> ContentRow | None:
+        refuse_what_utf8_cannot_hold(source, key)
         return self._get(self._contents, source, key)
 
     def put_content(self, row: ContentRow) -> None:
@@ -164,15 +202,38 @@ class SqliteState:
         self._seq += 1
         return self._seq
 
+    def last_seq(self) -> int:
+        self._write(self._events)
+        return self._last_stored_seq()
+
+    def _last_stored_seq(self) -> int:
+        found = self._one(queries.LAST_SEQ, ())
+        return int(found[0]) if found else 0
+
     def add_event(self, row: EventRow) -> None:
+        event = row.event
+        refuse_what_utf8_cannot_hold(event.source, row.id, event.type, event.subject, event.time)
         self._add(self._events, row, row.seq)
-        self._add(self._identities, (row.event.source, row.id, row.seq), row.event.source, row.id)
+        self._add(self._identities, (event.source, row.id, row.seq), event.source, row.id)
+
+    def replace_event(self, row: EventRow) -> None:
+        self._write(self._events)
+        if not self._change(queries.REPLACE_EVENT, (row.state.value, row.reason, row.seq)):
+            raise StoreError(f"event {row.seq} is not there")
 
     def event(self, seq: int) -> EventRow | None:
         return self._get(self._events, seq)
 
     def add_arrival(self, row: ArrivalRow) -> None:
         self._put(self._arrivals, row, row.seq, row.dataset, row.partition, row.part)
+
+    def arrivals(self, seq: int) -> list[ArrivalRow]:
+        self._write(self._arrivals)
+        return self._rows(tables.ARRIVALS, queries.ARRIVALS_OF_EVENT, (seq,))
+
+    def ready_arrivals_since(self, dataset: str, seq: int, limit: int) -> int:
+        self._write(self._arrivals)
+        return int(self._one(queries.READY_ARRIVALS_SINCE, (dataset, seq, limit))[0])
 
     # --- partitions ---
 
@@ -206,7 +267,15 @@ class SqliteState:
         return {row.part: row for row in self._rows(tables.PARTS, queries.PARTS_OF, (dataset, partition))}
 
     def put_part(self, row: PartRow) -> None:
+        refuse_what_utf8_cannot_hold(row.part)
         self._put(self._parts, row, row.dataset, row.partition, row.part)
+
+    def drop_parts(self, dataset: str, partition: str, part: str | None) -> None:
+        self._write(self._parts)
+        if part is None:
+            self._change(queries.DROP_PARTS, (dataset, partition))
+        else:
+            self._change(queries.DROP_PART, (dataset, partition, part))
 
     # --- runs ---
 
@@ -225,7 +294,24 @@ class SqliteState:
     def open_runs(
         self, pipeline: str, *, since: float | None, before: float | None, after: str, limit: int
     ) -> list[RunRow]:
+        return self._runs_between(_OPEN_RUNS, pipeline, since, before, after, limit)
+
+    def runs_between(
+        self, pipeline: str, *, since: float | None, before: float | None, after: str, limit: int
+    ) -> list[RunRow]:
+        return self._runs_between(_ALL_RUNS, pipeline, since, before, after, limit)
+
+    def _runs_between(
+        self,
+        ways: tuple[str, str, str, str],
+        pipeline: str,
+        since: float | None,
+        before: float | None,
+        after: str,
+        limit: int,
+    ) -> list[RunRow]:
         self._write(self._runs)
+        all_by_id, count, when_few, when_many = ways
         asked = {
             "pipeline": pipeline,
             "since": float("-inf") if since is None else since,
@@ -235,10 +321,14 @@ class SqliteState:
             "enough": _SORTED_RUNS,
         }
         if since is None and before is None:
-            return self._rows(tables.RUNS, queries.OPEN_RUNS, asked)
-        few = self._one(queries.OPEN_RUNS_BETWEEN_COUNT, asked)[0] < _SORTED_RUNS
-        query = queries.OPEN_RUNS_BETWEEN if few else queries.OPEN_RUNS_BETWEEN_BY_ID
-        return self._rows(tables.RUNS, query, asked)
+            return self._rows(tables.RUNS, all_by_id, asked)
+        few = self._one(count, asked)[0] < _SORTED_RUNS
+        return self._rows(tables.RUNS, when_few if few else when_many, asked)
+
+    def backfill_runs(self, backfill: str, *, after: str, limit: int) -> list[RunRow]:
+        self._write(self._runs)
+        asked = {"backfill": backfill, "after": after, "limit": limit}
+        return self._rows(tables.RUNS, queries.BACKFILL_RUNS, asked)
 
     def active_runs(self, pipeline: str) -> list[RunRow]:
         self._write(self._runs)
@@ -256,18 +346,20 @@ class SqliteState:
     def put_task(self, row: TaskRow) -> None:
         self._put(self._tasks, row, row.run_id, row.task)
 
-    def queued_pipelines(self) -> list[str]:
+    def queued_lanes(self) -> list[tuple[str, str]]:
         self._write(self._tasks)
-        try:
-            return [found[0] for found in self._connection.execute(queries.QUEUED_PIPELINES)]
-        except sqlite3.Error as error:
-            raise StoreError(f"the store cannot be read: {error}") from error
+        lanes: list[tuple[str, str]] = []
+        asked = {"pipeline": "", "lane": ""}
+        while found := self._one(queries.NEXT_QUEUED_LANE, asked):
+            lanes.append((found[0], found[1]))
+            asked = {"pipeline": found[0], "lane": found[1]}
+        return lanes
 
-    def next_queued(self, pipeline: str, run_id: str | None) -> TaskRow | None:
+    def next_queued(self, pipeline: str, lane: str, run_id: str | None) -> TaskRow | None:
         self._write(self._tasks)
         if run_id is None:
-            return self._row(tables.TASKS, queries.NEXT_QUEUED, (pipeline,))
-        return self._row(tables.TASKS, queries.NEXT_QUEUED_OF_RUN, (pipeline, run_id))
+            return self._row(tables.TASKS, queries.NEXT_QUEUED, (pipeline, lane))
+        return self._row(tables.TASKS, queries.NEXT_QUEUED_OF_RUN, (pipeline, lane, run_id))
 
     def running(self) -> list[AttemptRow]:
         self._write(self._attempts)
@@ -289,25 +381,62 @@ class SqliteState:
     def put_attempt(self, row: AttemptRow) -> None:
         self._put(self._attempts, row, row.run_id, row.task, row.number)
 
+    def attempt_of(self, token: str) -> AttemptRow | None:
+        refuse_what_utf8_cannot_hold(token)
+        self._write(self._attempts)
+        return self._row(tables.ATTEMPTS, queries.ATTEMPT_OF_TOKEN, (token,))
+
+    def firing(self, run_id: str, generation: int, task: str) -> FiringRow | None:
+        return self._get(self._firings, run_id, generation, task)
+
     def add_firing(self, row: FiringRow) -> None:
         key = (row.run_id, row.generation, row.task)
         if self._get(self._firings, *key):
             raise DoubleFiringError(f"{row.task} of run {row.run_id}, generation {row.generation}")
         self._put(self._firings, row, *key)
 
+    # --- pipelines, backfills, alerts, operations ---
+
+    def pipeline(self, name: str) -> PipelineRow | None:
+        return self._get(self._pipelines, name)
+
+    def put_pipeline(self, row: PipelineRow) -> None:
+        self._put(self._pipelines, row, row.name)
+
+    def watermark(self, pipeline: str, task: str, dataset: str) -> int:
+        row = self._get(self._watermarks, pipeline, task, dataset)
+        return row.seq if row else 0
+
+    def put_watermark(self, row: WatermarkRow) -> None:
+        self._put(self._watermarks, row, row.pipeline, row.task, row.dataset)
+
+    def backfill(self, backfill: str) -> BackfillRow | None:
+        return self._get(self._backfills, backfill)
+
+    def put_backfill(self, row: BackfillRow) -> None:
+        self._put(self._backfills, row, row.id)
+
+    def open_alert(self, cause: str) -> AlertRow | None:
+        self._write(self._alerts)
+        return self._row(tables.ALERTS, queries.OPEN_ALERT, (cause,))
+
+    def put_alert(self, row: AlertRow) -> None:
+        self._put(self._alerts, row, row.id)
+
+    def add_operation(self, row: OperationRow) -> None:
+        self._add(self._operations, row, row.id)
+
     # --- timers and sensors ---
+
+    def timer(self, key: str) -> TimerRow | None:
+        return self._get(self._timers, key)
 
     def put_timer(self, row: TimerRow) -> None:
         self._put(self._timers, row, row.key)
 
     def drop_timer(self, key: str) -> None:
-        if not self._open:
-            raise RuntimeError("a timer can be dropped only inside a transaction")
+        self._change(queries.DROP_TIMER, (key,))
         self._timers.rows.pop((key,), None)
-        try:
-            self.written += self._connection.execute(queries.DROP_TIMER, (key,)).rowcount
-        except sqlite3.Error as error:
-            raise StoreError(f"timers cannot be written: {error}") from error
 
     def due_timers(self, now: float, limit: int) -> list[TimerRow]:
         self._write(self._timers)

@@ -8,17 +8,22 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 from sensorflow.core.messages import EventState
 from sensorflow.core.state import (
+    AlertRow,
     ArrivalRow,
     AttemptRow,
+    BackfillRow,
     ContentRow,
     EventRow,
     FiringRow,
+    OperationRow,
     PartitionRow,
     PartRow,
+    PipelineRow,
     RunRow,
     SensorRow,
     TaskRow,
     TimerRow,
+    WatermarkRow,
 )
 from sensorflow.core.states import AttemptState, RunState, TaskState
 from sensorflow.core.vocabulary import Event
@@ -26,6 +31,9 @@ from sensorflow.core.vocabulary import Event
 #: What SQLite hands out and takes.
 Columns: TypeAlias = Sequence[Any]
 Row = TypeVar("Row")
+
+#: Names of columns that SQL has another use for.
+_SQL_WORDS = frozenset({"order"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,12 +62,12 @@ def _table(
     load: Callable[[Columns], Row],
     replaces: bool = True,
 ) -> Table[Row]:
-    names = ", ".join(columns)
+    names = ", ".join(map(_column, columns))
     where = " AND ".join(f"{column} = ?" for column in key)
     write = f"INSERT INTO {name} ({names}) VALUES ({', '.join('?' * len(columns))})"
     rest = [column for column in columns if column not in key]
     if replaces:
-        changes = ", ".join(f"{column} = excluded.{column}" for column in rest)
+        changes = ", ".join(f"{_column(column)} = excluded.{_column(column)}" for column in rest)
         write += f" ON CONFLICT ({', '.join(key)}) DO UPDATE SET {changes}"
     return Table(
         name=name,
@@ -72,6 +80,10 @@ def _table(
     )
 
 
+def _column(name: str) -> str:
+    return f'"{name}"' if name in _SQL_WORDS else name
+
+
 def _plain(
     kind: Callable[..., Row],
     name: str,
@@ -80,13 +92,16 @@ def _plain(
     replaces: bool = True,
     enums: Mapping[str, Callable[[str], object]] | None = None,
     flags: tuple[str, ...] = (),
+    lists: tuple[str, ...] = (),
 ) -> Table[Row]:
-    """Describe a table whose columns are the row's fields, some of them enums or booleans."""
+    """Describe a table whose columns are the row's fields, some of them enums, booleans or tuples."""
     columns = tuple(field.name for field in fields(kind))  # type: ignore[arg-type]
     reads: tuple[tuple[str, Callable[[Any], object]], ...] = (
         *(enums or {}).items(),
         *((flag, bool) for flag in flags),
+        *((column, _tuple_of_json) for column in lists),
     )
+    lists_at = tuple(columns.index(column) for column in lists)
 
     def load(values: Columns) -> Row:
         named = dict(zip(columns, values, strict=True))
@@ -94,13 +109,29 @@ def _plain(
             named[column] = read(named[column])
         return kind(**named)
 
-    dump = attrgetter(*(f"{column}.value" if column in (enums or {}) else column for column in columns))
+    read_fields = attrgetter(
+        *(f"{column}.value" if column in (enums or {}) else column for column in columns)
+    )
+
+    def dump_with_lists(row: Row) -> Columns:
+        values = list(read_fields(row))
+        for place in lists_at:
+            values[place] = _to_json(values[place]) if values[place] else _EMPTY
+        return values
+
+    dump = dump_with_lists if lists else read_fields
     return _table(name, key=key, columns=columns, dump=dump, load=load, replaces=replaces)
 
 
-def _to_json(value: object) -> str:
-    # ASCII, so that a lone surrogate, which JSON allows and UTF-8 does not, can be kept.
-    return json.dumps(value, separators=(",", ":"))
+# ASCII, so that a lone surrogate, which JSON allows and UTF-8 does not, can be kept.
+_to_json = json.JSONEncoder(separators=(",", ":")).encode
+
+
+_EMPTY = "[]"
+
+
+def _tuple_of_json(text: str) -> tuple[str, ...]:
+    return () if text == _EMPTY else tuple(json.loads(text))
 
 
 def _dump_event(row: EventRow) -> Columns:
@@ -215,10 +246,19 @@ ARRIVALS = _table(
     dump=_dump_arrival,
     load=_load_arrival,
 )
-PARTITIONS = _plain(PartitionRow, "partitions", key=("dataset", "partition"))
+PARTITIONS = _plain(PartitionRow, "partitions", key=("dataset", "partition"), flags=("withdrawn",))
 PARTS = _plain(PartRow, "parts", key=("dataset", "partition", "part"))
-RUNS = _plain(RunRow, "runs", key=("id",), enums={"state": RunState}, flags=("active", "stale"))
-TASKS = _plain(TaskRow, "tasks", key=("run_id", "task"), enums={"state": TaskState})
+RUNS = _plain(
+    RunRow,
+    "runs",
+    key=("id",),
+    enums={"state": RunState},
+    flags=("active", "stale", "forced"),
+    lists=("pending",),
+)
+TASKS = _plain(
+    TaskRow, "tasks", key=("run_id", "task"), enums={"state": TaskState}, flags=("outdated", "stopping")
+)
 ATTEMPTS = _table(
     "attempts",
     key=("run_id", "task", "number"),
@@ -230,3 +270,8 @@ FIRINGS = _plain(FiringRow, "firings", key=("run_id", "generation", "task"), rep
 TIMERS = _plain(TimerRow, "timers", key=("key",))
 CONTENTS = _plain(ContentRow, "contents", key=("source", "key"))
 SENSORS = _plain(SensorRow, "sensors", key=("pipeline", "name"))
+PIPELINES = _plain(PipelineRow, "pipelines", key=("name",), flags=("paused", "paused_in_file"))
+WATERMARKS = _plain(WatermarkRow, "watermarks", key=("pipeline", "task", "dataset"))
+BACKFILLS = _plain(BackfillRow, "backfills", key=("id",), flags=("force",))
+ALERTS = _plain(AlertRow, "alerts", key=("id",), lists=("partitions",))
+OPERATIONS = _plain(OperationRow, "operations", key=("id",), replaces=False)

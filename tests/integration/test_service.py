@@ -9,7 +9,7 @@ import pytest
 
 from sensorflow import service as service_module
 from sensorflow.clock import SystemClock
-from sensorflow.core.commands import StartAttempt
+from sensorflow.core.commands import SendAlert, StartAttempt
 from sensorflow.core.definitions import Definitions
 from sensorflow.core.errors import NotFoundError, OverloadedError, UnavailableError
 from sensorflow.core.messages import (
@@ -64,6 +64,7 @@ class Recorder:
     def __init__(self) -> None:
         self.orders: asyncio.Queue[StartAttempt] = asyncio.Queue()
         self.rescued: list[LostAttempt] = []
+        self.alerts: list[SendAlert] = []
 
     def start(self, order: StartAttempt) -> None:
         self.orders.put_nowait(order)
@@ -82,7 +83,7 @@ class Recorder:
 async def serving(path: Path) -> AsyncIterator[tuple[Service, Recorder, SqliteStore]]:
     store = SqliteStore(path)
     recorder = Recorder()
-    service = Service(DEFINITIONS, store, recorder, SystemClock(), workers=4)
+    service = Service(DEFINITIONS, store, recorder, SystemClock(), workers=4, tell=recorder.alerts.append)
     loop = asyncio.create_task(service.run())
     await service.started.wait()
     try:

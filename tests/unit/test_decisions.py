@@ -4,86 +4,36 @@ from dataclasses import replace
 
 import pytest
 
-from sensorflow.core.commands import StartAttempt
-from sensorflow.core.definitions import Definitions
 from sensorflow.core.errors import ConflictError, NotFoundError
-from sensorflow.core.messages import AttemptEnded, EventState, Observed, RetryTasks, Reviewed
+from sensorflow.core.messages import AttemptEnded, EventState, RetryTasks, Reviewed
 from sensorflow.core.states import AttemptState, RunState, TaskState
 from sensorflow.core.vocabulary import (
-    Command,
-    Completeness,
-    DatasetDefinition,
-    DatasetInput,
-    Event,
     Grain,
     InputGroup,
     LatePolicy,
     Partitioning,
-    PipelineDefinition,
     RetryPolicy,
     Rule,
     Selection,
-    SensorDefinition,
-    TaskDefinition,
     When,
 )
-from sensorflow.testing import FakeClock, VirtualService
-
-DAILY = Partitioning(Grain.DAILY)
-HOURLY = Partitioning(Grain.HOURLY)
-WEEKLY = Partitioning(Grain.WEEKLY)
-WHOLE = Partitioning(Grain.NONE)
-#: 2026-06-03T00:00Z
-NOW = 1_780_444_800.0
-
-
-def same(dataset: str, **options: object) -> DatasetInput:
-    return DatasetInput(dataset=dataset, selection=Selection.SAME, **options)  # type: ignore[arg-type]
-
-
-def reads(dataset: str, selection: Selection, **options: object) -> DatasetInput:
-    return DatasetInput(dataset=dataset, selection=selection, **options)  # type: ignore[arg-type]
-
-
-def task(name: str, *inputs: DatasetInput | InputGroup, **options: object) -> TaskDefinition:
-    return TaskDefinition(name=name, action=Command(argv=("true",)), inputs=inputs, **options)  # type: ignore[arg-type]
-
-
-def pipeline(name: str, *tasks: TaskDefinition, **options: object) -> PipelineDefinition:
-    options.setdefault("partitioning", DAILY)
-    return PipelineDefinition(name=name, tasks={task.name: task for task in tasks}, **options)  # type: ignore[arg-type]
-
-
-def dataset(
-    name: str, partitioning: Partitioning = DAILY, *, parts: tuple[str, ...] = (), count: int | None = None
-) -> DatasetDefinition:
-    complete = Completeness(parts=frozenset(parts), count=count)
-    return DatasetDefinition(name=name, partitioning=partitioning, complete=complete)
-
-
-def service(
-    *pipelines: PipelineDefinition,
-    datasets: tuple[DatasetDefinition, ...] = (),
-    sensors: tuple[SensorDefinition, ...] = (),
-    workers: int = 100,
-) -> VirtualService:
-    given = {definition.name: definition for definition in datasets}
-    for name in "abc":
-        given.setdefault(name, dataset(name))
-    definitions = Definitions(
-        pipelines={p.name: p for p in pipelines},
-        datasets=given,
-        sensors={(s.pipeline, s.name): s for s in sensors},
-    )
-    return VirtualService(definitions, clock=FakeClock(NOW), workers=workers)
-
-
-def fired(service: VirtualService) -> list[tuple[str, str]]:
-    return [(order.task, order.partition) for order in service.started]
-
-
-def fail(service: VirtualService, order: StartAttempt, error: str = "exit status 1") -> None:
-    service.end(order, AttemptState.FAILED, error)
+from tests.flows import (
+    HOURLY,
+    NOW,
+    WEEKLY,
+    WHOLE,
+    dataset,
+    fail,
+    fired,
+    mqtt_sensor,
+    pipeline,
+    reads,
+    receive,
+    same,
+    seen,
+    service,
+    task,
+)
 
 
 def test_a_join_is_per_partition_and_never_across() -> None:
@@ -384,8 +334,6 @@ def test_a_retry_that_does_not_fit_says_why_and_changes_nothing() -> None:
     assert run is not None
     with pytest.raises(ConflictError, match="nothing to retry"):
         flow.send(RetryTasks(run_id=run.id))
-    with pytest.raises(ConflictError, match="load is succeeded"):
-        flow.send(RetryTasks(run_id=run.id, tasks=("load",)))
     with pytest.raises(NotFoundError, match="no task extract"):
         flow.send(RetryTasks(run_id=run.id, tasks=("extract",)))
     with pytest.raises(NotFoundError, match="no run nowhere"):
@@ -528,21 +476,10 @@ def test_why_names_what_never_came_and_what_came_close() -> None:
     )
 
 
-def mqtt_sensor(rule: Rule, **options: object) -> SensorDefinition:
-    return SensorDefinition(pipeline="p", name="s", kind="mqtt", rule=rule, **options)  # type: ignore[arg-type]
-
-
-def seen(data: object, **options: object) -> Observed:
-    options.setdefault("id", None)
-    event = Event(source="/mqtt/p/s", data=data, content=str(data), **options)  # type: ignore[arg-type]
-    return Observed(event=event, sensor=("p", "s"))
-
-
 def test_an_event_that_a_rule_cannot_read_is_rejected_with_the_reason_and_kept() -> None:
     rule = Rule(dataset="a", partition="data.day")
     flow = service(pipeline("p", task("load", same("a"))), sensors=(mqtt_sensor(rule),))
-    receipt = flow.send(seen({"day": "soon"}, id="1"))
-    assert receipt is not None
+    receipt = receive(flow, seen({"day": "soon"}, id="1"))
     assert receipt.state is EventState.REJECTED
     assert receipt.reason is not None
     assert receipt.reason.startswith("sensor p/s could not read it: data.day: ")
@@ -555,10 +492,8 @@ def test_an_event_that_a_rule_cannot_read_is_rejected_with_the_reason_and_kept()
 def test_an_event_that_no_rule_takes_is_unmatched() -> None:
     rule = Rule(dataset="a", partition="data.day", match={"data": {"rows": [{"numeric": [">", 0]}]}})
     flow = service(pipeline("p", task("load", same("a"))), sensors=(mqtt_sensor(rule),))
-    empty = flow.send(seen({"day": "2026-06-01", "rows": 0}, id="1"))
-    full = flow.send(seen({"day": "2026-06-01", "rows": 1}, id="2"))
-    assert empty is not None
-    assert full is not None
+    empty = receive(flow, seen({"day": "2026-06-01", "rows": 0}, id="1"))
+    full = receive(flow, seen({"day": "2026-06-01", "rows": 1}, id="2"))
     assert (empty.state, full.state) == (EventState.UNMATCHED, EventState.ACCEPTED)
     assert fired(flow) == [("load", "2026-06-01")]
 
@@ -569,8 +504,7 @@ def test_content_without_an_id_counts_once_within_the_dedupe_time() -> None:
     states = []
     for pause in (0, 1, 598, 1):
         flow.pass_time(pause)
-        receipt = flow.send(seen({"day": "2026-06-01"}))
-        assert receipt is not None
+        receipt = receive(flow, seen({"day": "2026-06-01"}))
         states.append(receipt.state)
     assert states == [EventState.ACCEPTED, EventState.DUPLICATE, EventState.DUPLICATE, EventState.ACCEPTED]
 
@@ -580,8 +514,7 @@ def test_a_retained_message_is_one_event_until_its_content_changes() -> None:
     flow = service(pipeline("p", task("load", same("a"))), sensors=(mqtt_sensor(rule),))
     states = []
     for day in ("2026-06-01", "2026-06-01", "2026-06-02", "2026-06-01"):
-        receipt = flow.send(seen({"day": day}, replaces="t"))
-        assert receipt is not None
+        receipt = receive(flow, seen({"day": day}, replaces="t"))
         states.append(receipt.state)
         flow.pass_time(86_400)
     assert states == [EventState.ACCEPTED, EventState.DUPLICATE, EventState.ACCEPTED, EventState.ACCEPTED]
@@ -591,8 +524,7 @@ def test_a_duplicate_with_other_content_says_so() -> None:
     rule = Rule(dataset="a", partition="data.day")
     flow = service(pipeline("p", task("load", same("a"))), sensors=(mqtt_sensor(rule),))
     flow.send(seen({"day": "2026-06-01"}, id="1"))
-    receipt = flow.send(seen({"day": "2026-06-02"}, id="1"))
-    assert receipt is not None
+    receipt = receive(flow, seen({"day": "2026-06-02"}, id="1"))
     assert receipt.state is EventState.DUPLICATE
     assert receipt.reason == "its content differs from the first one's, event 1; the first one counts"
 

@@ -1,0 +1,24 @@
+"""What a decision works with: the definitions, the state, the moment, and what is to be performed."""
+
+from dataclasses import dataclass, field
+
+from sensorflow.core.commands import Order
+from sensorflow.core.definitions import Definitions
+from sensorflow.core.messages import Moment
+from sensorflow.core.state import State
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One group's transaction, as its decisions see it."""
+
+    definitions: Definitions
+    state: State
+    moment: Moment
+    #: Performed once the transaction is on disk, in this order.
+    orders: list[Order] = field(default_factory=list)
+
+    @property
+    def now(self) -> float:
+        """The time of the decision, in seconds since the epoch."""
+        return self.moment.now
