@@ -1,4 +1,4 @@
-"""What can be seen only over all files: names taken twice, cycles, inputs that nothing feeds."""
+"""What no single value shows: names taken twice, cycles, keys of a pipeline that do not go together."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
@@ -6,12 +6,13 @@ from typing import TypeAlias
 
 from sensorflow.config.datasets import leaves
 from sensorflow.config.files import SourceFile
-from sensorflow.config.models import DatasetItem, Offset, PipelineFile, SharedFile
+from sensorflow.config.models import ByDimension, DatasetItem, Offset, PipelineFile, SharedFile
+from sensorflow.config.partitions import described, key_dimensions
 from sensorflow.config.yaml import Document, Path, shown
-from sensorflow.core.definitions import MAKES_RUNS, Definitions
-from sensorflow.core.definitions import leaves as input_leaves
 from sensorflow.core.errors import Problem
 from sensorflow.core.graph import find_cycles
+from sensorflow.core.partitions import calendar_of
+from sensorflow.core.vocabulary import Grain, Partitioning
 
 #: Pipelines with their names, which may come from the file's.
 Named: TypeAlias = Sequence[tuple[str, SourceFile[PipelineFile]]]
@@ -35,6 +36,30 @@ def check_names(pipelines: Named, shared: Sequence[SourceFile[SharedFile]], prob
                 message = f"expected another name than that of the sensor at {place}, found {shown(name)}"
                 problems.append(shared_file.document.problem(path, message, at_key=True))
             sensors.setdefault(name, shared_file.document)
+
+
+def check_times(file: SourceFile[PipelineFile], own: Partitioning, problems: list[Problem]) -> None:
+    """Find a schedule or an order that the pipeline's partitions cannot have."""
+    section = file.model
+    # At a schedule time the runs of one moment are made: all keys must be known.
+    has_free_keys = any(cut.grain is Grain.KEY for cut in key_dimensions(own).values())
+    if section.schedule is not None and (has_free_keys or not _is_in_order(own)):
+        found = shown(section.schedule)
+        message = f"expected no schedule for a pipeline that is {described(own)}, found {found}"
+        problems.append(file.document.problem(("schedule",), message))
+    if not section.sequential:
+        return
+    if not _is_in_order(own):
+        message = f"expected partitions of the calendar, or none, found a pipeline that is {described(own)}"
+        problems.append(file.document.problem(("sequential",), message))
+    elif own.grain is not Grain.NONE and section.start is None and ("start",) not in file.broken:
+        message = 'expected "start" beside it, which is the first partition, found none'
+        problems.append(file.document.problem(("sequential",), message, at_key=True))
+
+
+def _is_in_order(own: Partitioning) -> bool:
+    """Tell whether partitions follow each other, or are one."""
+    return own.grain is Grain.NONE or calendar_of(own) is not None
 
 
 def check_outputs(pipelines: Named, problems: list[Problem]) -> None:
@@ -80,7 +105,9 @@ _Reads: TypeAlias = Mapping[_Task, list[tuple[DatasetItem, Path]]]
 
 def _waited_for(file: SourceFile[PipelineFile], task: str) -> Iterator[tuple[DatasetItem, Path]]:
     for item, path in leaves(file.model.tasks[task].inputs, ("tasks", task, "inputs")):
-        if not (isinstance(item.partitions, Offset) and item.partitions.offset < 0):
+        said = item.partitions
+        ways = list(said.dimensions.values()) if isinstance(said, ByDimension) else [said]
+        if not any(isinstance(way, Offset) and way.offset < 0 for way in ways):
             yield item, path
 
 
@@ -129,41 +156,3 @@ def _check_within(
                 f"expected tasks that wait for each other without a cycle, found {told} by outputs and inputs"
             )
             problems.append(file.document.problem(("tasks", first), message, at_key=True))
-
-
-def warn(definitions: Definitions, documents: Mapping[str, Document]) -> list[Problem]:
-    """Return what is allowed and probably not meant."""
-    return [*_unfed(definitions, documents), *_without_runs(definitions, documents)]
-
-
-def _unfed(definitions: Definitions, documents: Mapping[str, Document]) -> Iterator[Problem]:
-    for dataset, readers in definitions.readers.items():
-        if dataset in definitions.feeds or dataset in definitions.producers:
-            continue
-        for name, task in {r.pipeline.name: r.task.name for r in reversed(readers)}.items():
-            document = documents[name]
-            path = _place_of_input(document, task, dataset)
-            message = f"no sensor and no output feeds {dataset}: only POST /api/v1/ready makes it ready"
-            yield document.problem(path, message)
-
-
-def _place_of_input(document: Document, task: str, dataset: str) -> Path:
-    """Return where a task names a dataset among its inputs."""
-    inputs: Path = ("tasks", task, "inputs")
-    for path in document.values:
-        if path[: len(inputs)] == inputs and document.value(path) == dataset:
-            return path
-    return inputs
-
-
-def _without_runs(definitions: Definitions, documents: Mapping[str, Document]) -> Iterator[Problem]:
-    for pipeline in definitions.pipelines.values():
-        selections = {
-            leaf.selection for task in pipeline.tasks.values() for leaf in input_leaves(task.inputs)
-        }
-        if not selections & MAKES_RUNS:
-            found = ", ".join(sorted(selections)) or "no inputs"
-            message = (
-                f"nothing makes runs of this pipeline: expected an input read by same or all, found {found}"
-            )
-            yield documents[pipeline.name].problem(("tasks",), message, at_key=True)

@@ -6,18 +6,20 @@ from pathlib import PurePosixPath
 
 from pydantic import BaseModel
 
-from sensorflow.config.checks import check_names, check_outputs, check_pipeline_cycles, warn
+from sensorflow.config.checks import check_names, check_outputs, check_pipeline_cycles, check_times
 from sensorflow.config.datasets import pipeline_partitioning, resolve_datasets
 from sensorflow.config.environment import Environment
 from sensorflow.config.files import SourceFile, SourceText, read_file
 from sensorflow.config.kinds import PASSIVE_KINDS
 from sensorflow.config.models import PipelineFile, SharedFile
+from sensorflow.config.notes import notes
+from sensorflow.config.partitions import described
 from sensorflow.config.sensors import SensorCompiler
 from sensorflow.config.tasks import compile_tasks
 from sensorflow.config.values import NAME_WORDS, is_name
 from sensorflow.core.definitions import Definitions
 from sensorflow.core.errors import DefinitionsError, PartitionError, Problem
-from sensorflow.core.partitions import bounds, comparable, read_partition
+from sensorflow.core.partitions import bounds, calendar_of, read_partition
 from sensorflow.core.vocabulary import (
     SHARED,
     DatasetDefinition,
@@ -98,7 +100,7 @@ class _Compiler:
         if self.problems:
             return None
         definitions = Definitions({p.name: p for p in found}, datasets, sensors)
-        warnings = warn(definitions, {name: file.document for name, file in zip(names, files, strict=True)})
+        warnings = notes(definitions, {name: file.document for name, file in zip(names, files, strict=True)})
         return Compiled(definitions, frozenset(self.environment.used), in_order(warnings))
 
     def _name(self, file: SourceFile[PipelineFile]) -> str:
@@ -120,6 +122,7 @@ class _Compiler:
         start = end = None
         if not file.broken & {("partition",), ("timezone",)}:
             start, end = self._range(file, own)
+            check_times(file, own, self.problems)
         return PipelineDefinition(
             name=name,
             partitioning=own,
@@ -130,14 +133,20 @@ class _Compiler:
             late=section.late,
             max_active_runs=section.max_active_runs,
             concurrency=section.concurrency,
+            schedule=section.schedule,
+            catchup=section.catchup,
+            sequential=section.sequential,
+            paused=section.paused,
+            expire_s=section.expire,
             file=file.document.file,
         )
 
     def _range(self, file: SourceFile[PipelineFile], own: Partitioning) -> tuple[str | None, str | None]:
-        """Return `start` and `end` as partition keys."""
+        """Return `start` and `end` as partition keys, of several dimensions those of the calendar's."""
         start, end = (self._limit(file, own, key) for key in ("start", "end"))
-        if start is not None and end is not None:
-            first, last = bounds(own, start), bounds(own, end)
+        cut = calendar_of(own)
+        if start is not None and end is not None and cut is not None:
+            first, last = bounds(cut, start), bounds(cut, end)
             if first is not None and last is not None and last.start < first.start:
                 message = f'expected a partition not before start, which is "{start}", found "{end}"'
                 self.problems.append(file.document.problem(("end",), message))
@@ -148,9 +157,12 @@ class _Compiler:
         if text is None:
             return None
         try:
-            if not comparable(own.grain, own.grain):
-                raise PartitionError(f'expected no {key} for the grain {own.grain}, found "{text}"')
-            return read_partition(own, text)
+            cut = calendar_of(own)
+            if cut is None:
+                raise PartitionError(
+                    f'expected no {key} for a pipeline that is {described(own)}, found "{text}"'
+                )
+            return read_partition(cut, text)
         except PartitionError as error:
             self.problems.append(file.document.problem((key,), str(error)))
             return None

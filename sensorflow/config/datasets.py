@@ -9,17 +9,16 @@ from sensorflow.config.models import (
     AnyItem,
     AtLeastItem,
     DatasetItem,
-    Keys,
     PipelineFile,
     SharedFile,
 )
 from sensorflow.config.models import Dataset as DatasetSection
+from sensorflow.config.partitions import described, in_zone, partitioning, plain
 from sensorflow.config.yaml import Document, Path
+from sensorflow.core.durations import describe_duration
 from sensorflow.core.errors import Problem
-from sensorflow.core.partitions import comparable, is_finer
-from sensorflow.core.vocabulary import Completeness, DatasetDefinition, Grain, Partitioning, Selection
-
-_ZONED = frozenset({Grain.DAILY, Grain.WEEKLY, Grain.MONTHLY})
+from sensorflow.core.partitions import calendar_of
+from sensorflow.core.vocabulary import Completeness, DatasetDefinition, Expectation, Grain, Partitioning
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +28,6 @@ class Claim:
     document: Document
     path: Path
     definition: DatasetDefinition
-
-
-def partitioning(partition: Grain | Keys, timezone: str) -> Partitioning:
-    """Return the core's partitioning of a section's two keys."""
-    if isinstance(partition, Keys):
-        return Partitioning(Grain.KEYS, timezone, tuple(partition.keys))
-    return Partitioning(partition, timezone)
 
 
 def pipeline_partitioning(pipeline: PipelineFile) -> Partitioning:
@@ -63,6 +55,7 @@ def resolve_datasets(
 ) -> dict[str, DatasetDefinition]:
     """Return all datasets that any file names; claims that differ are problems."""
     defined, output, read, fed = (_by_name(claims) for claims in _claims(pipelines, shared))
+    problems += (each for claims in defined.values() for each in _expected_at_no_time(claims))
     datasets = {}
     for name in dict.fromkeys((*defined, *output, *read, *fed)):
         claims = defined.get(name) or output.get(name) or read.get(name) or fed[name]
@@ -75,45 +68,6 @@ def resolve_datasets(
         problems += _outputs_of_another_grain(first, output.get(name, []), is_defined=name in defined)
     problems += _undefined(shared, datasets)
     return datasets
-
-
-def default_selection(own: Partitioning, theirs: Partitioning) -> Selection | None:
-    """Return how a pipeline reads a dataset where `partitions` is left out; None: it must be said."""
-    if theirs.grain is Grain.NONE:
-        return Selection.LATEST
-    if is_finer(theirs.grain, own.grain):
-        return Selection.ALL
-    if is_finer(own.grain, theirs.grain):
-        return Selection.CONTAINING
-    return Selection.SAME if _plain(own) == _plain(theirs) else None
-
-
-def fitting_selections(own: Partitioning, theirs: Partitioning) -> tuple[Selection, ...]:
-    """Return the ways in which a pipeline can read a dataset."""
-    if not comparable(own.grain, theirs.grain):
-        same = own.grain == theirs.grain and theirs.keys == own.keys
-        return (Selection.SAME, Selection.LATEST) if same else (Selection.LATEST,)
-    fitting = (Selection.LATEST, Selection.LAST, Selection.OFFSET)
-    if is_finer(theirs.grain, own.grain):
-        return (Selection.ALL, *fitting)
-    if is_finer(own.grain, theirs.grain):
-        return (Selection.CONTAINING, *fitting)
-    return (Selection.SAME, Selection.ALL, Selection.CONTAINING, *fitting)
-
-
-def described(partitioning: Partitioning) -> str:
-    """Return a partitioning in words: `daily in America/New_York`."""
-    if partitioning.grain is Grain.KEYS:
-        return "keys " + ", ".join(partitioning.keys)
-    zone = f" in {partitioning.timezone}" if partitioning.grain in _ZONED else ""
-    return partitioning.grain + zone
-
-
-def _plain(partitioning: Partitioning) -> Partitioning:
-    """Return a partitioning without a zone where the zone says nothing."""
-    if partitioning.grain in _ZONED:
-        return partitioning
-    return Partitioning(partitioning.grain, keys=partitioning.keys)
 
 
 def _by_name(claims: Iterable[Claim]) -> dict[str, list[Claim]]:
@@ -148,22 +102,28 @@ def _claims(
 
 def _defined(document: Document, name: str, section: DatasetSection, own: Partitioning | None) -> Claim:
     default = own or Partitioning(Grain.NONE)
-    if section.partition is None:
-        cut = Partitioning(default.grain, section.timezone or default.timezone, default.keys)
-    else:
-        cut = partitioning(section.partition, section.timezone or default.timezone)
-    complete = section.complete
-    completeness = (
-        Completeness()
-        if complete is None
-        else Completeness(parts=frozenset(complete.parts or ()), count=complete.count)
+    zone = section.timezone or default.timezone
+    cut = in_zone(default, zone) if section.partition is None else partitioning(section.partition, zone)
+    # A clock time is one of the zone, also where the bounds of the partitions are not.
+    is_clock = section.expect is not None and section.expect.clock_s is not None
+    definition = DatasetDefinition(
+        name=name,
+        partitioning=cut if is_clock else plain(cut),
+        complete=_completeness(section),
+        expect=section.expect,
     )
-    definition = DatasetDefinition(name=name, partitioning=_plain(cut), complete=completeness)
     return Claim(document, ("datasets", name), definition)
 
 
+def _completeness(section: DatasetSection) -> Completeness:
+    said = section.complete
+    if said is None:
+        return Completeness()
+    return Completeness(parts=frozenset(said.parts or ()), count=said.count, quiet_s=said.quiet)
+
+
 def _inferred(document: Document, path: Path, name: str, own: Partitioning) -> Claim:
-    return Claim(document, path, DatasetDefinition(name=name, partitioning=_plain(own)))
+    return Claim(document, path, DatasetDefinition(name=name, partitioning=plain(own)))
 
 
 def _difference(first: Claim, other: Claim) -> Problem:
@@ -177,16 +137,36 @@ def _difference(first: Claim, other: Claim) -> Problem:
 
 def _definition_words(definition: DatasetDefinition) -> str:
     words = described(definition.partitioning)
-    if definition.complete.parts:
-        words += f" with the parts {', '.join(sorted(definition.complete.parts))}"
-    if definition.complete.count is not None:
-        words += f" with a count of {definition.complete.count}"
+    complete = definition.complete
+    if complete.parts:
+        words += f" with the parts {', '.join(sorted(complete.parts))}"
+    if complete.count is not None:
+        words += f" with a count of {complete.count}"
+    if complete.quiet_s is not None:
+        words += f" with a quiet of {describe_duration(complete.quiet_s)}"
+    if definition.expect is not None:
+        words += f", expected {_expectation_words(definition.expect, definition.partitioning.timezone)}"
     return words
+
+
+def _expectation_words(expect: Expectation, timezone: str) -> str:
+    if expect.clock_s is None:
+        return f"{describe_duration(expect.after_s or 0)} after the partition's end"
+    return f"at {expect.clock_s // 3600:02d}:{expect.clock_s // 60 % 60:02d} in {timezone}"
+
+
+def _expected_at_no_time(claims: Iterable[Claim]) -> Iterator[Problem]:
+    """Yield what is expected of partitions that have no end."""
+    for claim in claims:
+        cut = claim.definition.partitioning
+        if claim.definition.expect is not None and calendar_of(cut) is None:
+            message = f"expected this only of partitions of the calendar, found {described(cut)}"
+            yield claim.document.problem((*claim.path, "expect"), message, at_key=True)
 
 
 def _outputs_of_another_grain(first: Claim, outputs: list[Claim], *, is_defined: bool) -> Iterator[Problem]:
     """Yield the outputs whose pipeline makes other partitions than the dataset is defined to have."""
-    defined = first.definition.partitioning
+    defined = plain(first.definition.partitioning)
     if not is_defined or defined.grain is Grain.NONE:
         return
     for output in outputs:

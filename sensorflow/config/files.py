@@ -77,7 +77,7 @@ def read_file(
 
 
 def _with_environment(document: Document, environment: Environment, findings: list[Finding]) -> JsonValue:
-    """Return the tree with `${NAME}` replaced where that is done: in sensors and in `env`."""
+    """Return the tree with `${NAME}` replaced where that is done: in sensors, `env` and `http`."""
     tree = dict(document.tree)
     if "sensors" in tree:
         tree["sensors"] = environment.replaced(document, ("sensors",), findings)
@@ -91,9 +91,14 @@ def _with_environment(document: Document, environment: Environment, findings: li
 
 def _with_env(document: Document, environment: Environment, path: Path, findings: list[Finding]) -> JsonValue:
     section = document.value(path)
-    if not isinstance(section, dict) or "env" not in section:
+    if not isinstance(section, dict):
         return section
-    return {**section, "env": environment.replaced(document, (*path, "env"), findings)}
+    replaced = {
+        key: environment.replaced(document, (*path, key), findings)
+        for key in ("env", "http")
+        if key in section
+    }
+    return {**section, **replaced}
 
 
 def _check(

@@ -1,15 +1,29 @@
 """The sections of a pipeline file and of a file of shared sensors, as pydantic models."""
 
-from typing import Annotated, Any, Self, TypeAlias
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import AfterValidator, ConfigDict, Field, PlainValidator, model_validator
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    TypeAdapter,
+    model_validator,
+)
 
-from sensorflow.config.problems import Section, expected, later
+from sensorflow.config.http import Http
+from sensorflow.config.partitions import DimensionName, Partition
+from sensorflow.config.problems import Section, expected
 from sensorflow.config.values import (
     NAME_WORDS,
+    CatchupWord,
+    Cron,
     Duration,
     EnvName,
     EventPath,
+    Expected,
     FreeKey,
     Late,
     Name,
@@ -25,36 +39,10 @@ from sensorflow.config.values import (
     is_name,
     number,
     same_once,
+    the_word,
     whole,
 )
-from sensorflow.core.vocabulary import Grain, LatePolicy, Selection, When
-
-_NAMED_GRAINS = tuple(grain for grain in Grain if grain is not Grain.KEYS)
-
-
-class Keys(Section):
-    """A grain of listed keys."""
-
-    keys: Annotated[list[FreeKey], Field(min_length=1), AfterValidator(same_once)]
-
-
-def _partition(value: object) -> Grain | Keys:
-    if isinstance(value, dict):
-        if "several" in value:
-            raise later('"several"')
-        return Keys.model_validate(value)
-    if value not in _NAMED_GRAINS:
-        raise expected(f"one of {', '.join(_NAMED_GRAINS)} or {{keys: [...]}}")
-    return Grain(str(value))
-
-
-Partition: TypeAlias = Annotated[Grain | Keys, PlainValidator(_partition, json_schema_input_type=str | Keys)]
-
-
-def _has_partitions(value: Grain | Keys) -> Grain | Keys:
-    if value is Grain.NONE:
-        raise later('"none" for a pipeline')
-    return value
+from sensorflow.core.vocabulary import Catchup, Grain, LatePolicy, Selection, When
 
 
 class Last(Section):
@@ -76,35 +64,68 @@ class Offset(Section):
 
 
 _WORDS = (Selection.SAME, Selection.ALL, Selection.CONTAINING, Selection.LATEST)
+_WAYS = f"{', '.join(_WORDS)}, {{last: n}}"
 
 
-def _selection(value: object) -> Selection | Last | Offset:
-    if isinstance(value, dict):
-        if value.keys() == {"last"}:
-            return Last.model_validate(value)
-        if value.keys() == {"offset"}:
-            return Offset.model_validate(value)
-        if not value.keys() & {"last", "offset"} and value:
-            raise later("a mapping of dimensions")
-    if value not in _WORDS:
-        raise expected(f"one of {', '.join(_WORDS)}, {{last: n}} or {{offset: n}}")
-    return Selection(str(value))
+@dataclass(frozen=True, slots=True)
+class ByDimension:
+    """How each of a dataset's dimensions is read: keys, or a way as of a whole dataset."""
+
+    dimensions: "Mapping[str, Selection | Last | Offset | tuple[str, ...]]"
+
+
+def _way(value: object) -> Selection | Last | Offset | None:
+    if isinstance(value, dict) and value.keys() == {"last"}:
+        return Last.model_validate(value)
+    if isinstance(value, dict) and value.keys() == {"offset"}:
+        return Offset.model_validate(value)
+    return Selection(str(value)) if value in _WORDS else None
+
+
+def _of_dimension(value: object) -> Selection | Last | Offset | tuple[str, ...]:
+    way = _way(value)
+    if way is not None:
+        return way
+    if isinstance(value, str):
+        return (_KEY.validate_python(value),)
+    if not isinstance(value, list):
+        raise expected(f"{_WAYS}, {{offset: n}}, a key or a list of keys")
+    return tuple(_KEYS.validate_python(value))
+
+
+_KEY = TypeAdapter[str](FreeKey)
+_KEYS = TypeAdapter[list[str]](
+    Annotated[list[FreeKey], Field(min_length=1), AfterValidator(same_once)], config=ConfigDict(strict=True)
+)
+_DIMENSIONS = TypeAdapter[dict[str, Any]](
+    dict[DimensionName, Annotated[Any, PlainValidator(_of_dimension)]], config=ConfigDict(strict=True)
+)
+
+
+def _partitions(value: object) -> Selection | Last | Offset | ByDimension:
+    way = _way(value)
+    if way is not None:
+        return way
+    if isinstance(value, dict) and value and not value.keys() & {"last", "offset"}:
+        return ByDimension(_DIMENSIONS.validate_python(value))
+    raise expected(f"one of {_WAYS}, {{offset: n}} or a mapping of dimensions")
 
 
 Partitions: TypeAlias = Annotated[
-    Selection | Last | Offset, PlainValidator(_selection, json_schema_input_type=str | Last | Offset)
+    Selection | Last | Offset | ByDimension,
+    PlainValidator(_partitions, json_schema_input_type=str | Last | Offset | dict[str, Any]),
 ]
 
 
 class DatasetItem(Section):
     """One dataset that a task waits for."""
 
-    LATER = frozenset({"max_age"})
     dataset: Name
     #: None: what the grains of both sides suggest.
     partitions: Partitions | None = None
     at_least: PositiveCount | None = None
     optional_after: Duration | None = None
+    max_age: PositiveDuration | None = None
 
 
 class AnyItem(Section):
@@ -162,46 +183,50 @@ class Defaults(Section):
 
     retries: Retries = Retries()
     timeout: PositiveDuration | None = None
+    priority: Whole = 0
     env: dict[EnvName, ProcessText] = Field(default_factory=dict)
 
 
 class Task(Section):
     """A node of the DAG."""
 
-    LATER = frozenset({"http", "wait", "lease", "skipped"})
     inputs: list[Item] = Field(default_factory=list)
     after: Annotated[list[Name], AfterValidator(same_once)] = Field(default_factory=list)
     run: Run | None = None
     python: Python | None = None
+    http: Http | None = None
     outputs: Annotated[list[Name], AfterValidator(same_once)] = Field(default_factory=list)
     retries: Retries = Retries()
     timeout: PositiveDuration | None = None
     priority: Whole = 0
     when: WhenWord = When.ALL_SUCCEEDED
+    skipped: Annotated[Literal["block"] | None, the_word("block")] = None
     env: dict[EnvName, ProcessText] = Field(default_factory=dict)
 
 
 class Complete(Section):
-    """When a partition is all there: listed parts, or so many."""
+    """When a partition is all there: listed parts, or so many, and no arrival for so long."""
 
-    LATER = frozenset({"quiet"})
     parts: Annotated[list[Text], Field(min_length=1), AfterValidator(same_once)] | None = None
     count: PositiveCount | None = None
+    quiet: PositiveDuration | None = None
 
     @model_validator(mode="after")
     def _says_one(self) -> Self:
-        if (self.parts is None) == (self.count is None):
-            raise expected("one of parts and count", found="both" if self.count else "neither")
+        if self.parts is not None and self.count is not None:
+            raise expected("one of parts and count", found="both")
+        if self.parts is None and self.count is None and self.quiet is None:
+            raise expected("parts, count or quiet", found="none of them")
         return self
 
 
 class Dataset(Section):
     """What differs from the pipeline's own grain and from `one arrival makes it ready`."""
 
-    LATER = frozenset({"expect"})
     partition: Partition | None = None
     timezone: Timezone | None = None
     complete: Complete | None = None
+    expect: Expected | None = None
 
 
 class SharedDataset(Dataset):
@@ -211,6 +236,21 @@ class SharedDataset(Dataset):
     timezone: Timezone = "UTC"
 
 
+def _rule_partition(value: object) -> object:
+    if isinstance(value, dict) and not value.keys() & {"path", "as"}:
+        if not value:
+            raise expected("a path for each dimension")
+        return _PATHS.validate_python(value)
+    return _PATH.validate_python(value)
+
+
+_PATH = TypeAdapter[str](EventPath)
+_PATHS = TypeAdapter[dict[str, str]](dict[DimensionName, EventPath], config=ConfigDict(strict=True))
+RulePartition: TypeAlias = Annotated[
+    str | dict[str, str], PlainValidator(_rule_partition, json_schema_input_type=str | dict[str, str])
+]
+
+
 class Sensor(Section):
     """What all sensors have; other keys are the options of the sensor's kind."""
 
@@ -218,7 +258,8 @@ class Sensor(Section):
     type: Text
     dataset: Name
     match: dict[str, Any] | None = None
-    partition: EventPath | None = None
+    #: Of a dataset with several dimensions, one path for each.
+    partition: RulePartition | None = None
     part: EventPath | None = None
     id: EventPath | None = None
     time: EventPath | None = None
@@ -235,16 +276,20 @@ class SharedFile(Section):
 class PipelineFile(Section):
     """`pipelines/*.yaml`."""
 
-    LATER = frozenset({"schedule", "catchup", "sequential", "paused", "expire"})
     name: Name | None = None
     description: str = ""
-    partition: Annotated[Partition, AfterValidator(_has_partitions)] = Grain.DAILY
+    partition: Partition = Grain.DAILY
     timezone: Timezone = "UTC"
     start: str | None = None
     end: str | None = None
     late: Late = LatePolicy.STALE
     max_active_runs: PositiveCount = 16
     concurrency: PositiveCount = 8
+    schedule: Cron | None = None
+    catchup: CatchupWord = Catchup.NONE
+    sequential: bool = False
+    paused: bool = False
+    expire: PositiveDuration | None = None
     defaults: Defaults = Defaults()
     datasets: dict[Name, Dataset] = Field(default_factory=dict)
     sensors: dict[Name, Sensor] = Field(default_factory=dict)

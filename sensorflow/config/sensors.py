@@ -5,11 +5,11 @@ from collections.abc import Iterator, Mapping
 
 from pydantic import BaseModel, ValidationError
 
-from sensorflow.config.datasets import described
 from sensorflow.config.environment import Environment
 from sensorflow.config.files import SourceFile
 from sensorflow.config.kinds import LATER_KINDS
 from sensorflow.config.models import PipelineFile, Sensor, SharedFile
+from sensorflow.config.partitions import described
 from sensorflow.config.problems import NOT_YET, findings_of, suggestion
 from sensorflow.config.yaml import Document, Path, shown, value_at
 from sensorflow.core.errors import Problem
@@ -97,10 +97,12 @@ class SensorCompiler:
             is_whole = dataset is not None and dataset.partitioning.grain is Grain.NONE
             if partition is None and re.search(r"\{partition[:}]", template) and not is_whole:
                 partition = f"{CAPTURES}.partition"
-            if part is None and re.search(r"\{part[:}]", template):
+            # A dimension that is read from it takes the place of the part.
+            is_taken = isinstance(partition, dict) and f"{CAPTURES}.part" in partition.values()
+            if part is None and re.search(r"\{part[:}]", template) and not is_taken:
                 part = f"{CAPTURES}.part"
         if dataset is not None:
-            self._check_partition(document, path, partition, dataset)
+            self._check_partition(document, (*path, "partition"), partition, dataset)
         return Rule(
             dataset=section.dataset,
             match=section.match,
@@ -111,18 +113,50 @@ class SensorCompiler:
         )
 
     def _check_partition(
-        self, document: Document, path: Path, partition: str | None, dataset: DatasetDefinition
+        self,
+        document: Document,
+        path: Path,
+        partition: str | dict[str, str] | None,
+        dataset: DatasetDefinition,
     ) -> None:
-        is_whole = dataset.partitioning.grain is Grain.NONE
-        if partition is None and not is_whole:
+        cut = dataset.partitioning
+        because = f"because {dataset.name} is {described(cut)}"
+        found = shown(document.value(path))
+        message = ""
+        if cut.grain is Grain.NONE and partition is not None:
+            message = f"expected no partition, because {dataset.name} has none, found {found}"
+        elif cut.grain is Grain.SEVERAL:
+            self._check_dimensions(document, path, partition, dataset)
+        elif isinstance(partition, dict) or (partition is None and cut.grain is not Grain.NONE):
+            message = f"expected a path into the event such as data.day, {because}, found {found}"
+        if message:
+            self.grain_problems.append(document.problem(path, message))
+
+    def _check_dimensions(
+        self,
+        document: Document,
+        path: Path,
+        partition: str | dict[str, str] | None,
+        dataset: DatasetDefinition,
+    ) -> None:
+        """Find out whether a rule names a path for each dimension, and no other."""
+        names = [name for name, _ in dataset.partitioning.dimensions]
+        if not isinstance(partition, dict):
+            example = "{" + ", ".join(f"{name}: data.{name}" for name in names) + "}"
+            found = shown(document.value(path))
+            message = f"expected a path for each dimension of {dataset.name}, as {example}, found {found}"
+            self.grain_problems.append(document.problem(path, message))
+            return
+        for name in partition:
+            if name not in names:
+                message = f"expected a dimension of {dataset.name} ({', '.join(names)}), found {shown(name)}"
+                message += suggestion(name, names)
+                self.grain_problems.append(document.problem((*path, name), message, at_key=True))
+        if missing := [name for name in names if name not in partition]:
             message = (
-                f"expected a path into the event such as data.day, because {dataset.name} is "
-                f"{described(dataset.partitioning)}, found nothing"
+                f"expected a path for {' and '.join(missing)} too, a dimension of {dataset.name}, found none"
             )
-            self.grain_problems.append(document.problem((*path, "partition"), message))
-        elif partition is not None and is_whole:
-            message = f'expected no partition, because {dataset.name} has none, found "{partition}"'
-            self.grain_problems.append(document.problem((*path, "partition"), message))
+            self.grain_problems.append(document.problem(path, message))
 
 
 def _steps(pattern: JsonValue, place: str) -> Path:

@@ -1,23 +1,34 @@
 """How a service runs on its machine: `sensorflow.toml`, and over it the environment."""
 
 import difflib
+import json
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from enum import StrEnum
-from pathlib import Path
+from pathlib import Path as FilePath
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, PlainValidator, ValidationError
+from pydantic import BeforeValidator, Field, PlainValidator, PrivateAttr, ValidationError
 
-from sensorflow.config.problems import NOT_YET, Section, expected
+from sensorflow.config.alerts import AlertTarget
+from sensorflow.config.environment import Environment
+from sensorflow.config.problems import Section, expected, findings_of, suggestion
 from sensorflow.config.values import PositiveCount, Text, one_of
-from sensorflow.config.yaml import shown
+from sensorflow.config.yaml import Document, Finding, Path, Place, shown
 from sensorflow.core.durations import parse_duration
 from sensorflow.core.errors import DefinitionsError, Problem
+from sensorflow.core.vocabulary import JsonValue
 
 FILE = "sensorflow.toml"
+_NOWHERE = Place(0, 0)
+#: A line that begins a table or sets a key.
+_LINE = re.compile(
+    r"[ \t]*(?P<brackets>\[{0,2})[ \t]*(?P<quote>['\"]?)(?P<key>[A-Za-z0-9_-]+)(?P=quote)[ \t]*[=.\]]"
+)
+_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?|\[?[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*\]?")
 PREFIX = "SENSORFLOW_"
 _FROM_FILE = "_FILE"
 MEBIBYTE = 1024 * 1024
@@ -65,6 +76,12 @@ def _grace(value: object) -> object:
         raise expected(words) from None
 
 
+def _host(value: object) -> object:
+    if not isinstance(value, str) or not _HOST.fullmatch(value):
+        raise expected("a host such as sensorflow.example.com, without scheme and port")
+    return value
+
+
 def _cores() -> int:
     return os.cpu_count() or 1
 
@@ -72,9 +89,7 @@ def _cores() -> int:
 class Settings(Section):
     """How a service runs on its machine."""
 
-    LATER = frozenset(
-        {"retention_events", "retention_runs", "retention_logs", "allowed_hosts", "allow_private", "alerts"}
-    )
+    LATER = frozenset({"retention_events", "retention_runs", "retention_logs"})
     host: Text = "127.0.0.1"
     #: 0 takes a free one.
     port: Annotated[int, BeforeValidator(_port)] = 8484
@@ -96,23 +111,39 @@ class Settings(Section):
     batch_limit: PositiveCount = 16 * MEBIBYTE
     #: Seconds between SIGTERM and SIGKILL for what still runs at a stop.
     stop_grace: Annotated[float, BeforeValidator(_grace)] = 10.0
+    #: Names by which the service may be called besides those of its own machine.
+    allowed_hosts: list[Annotated[str, BeforeValidator(_host)]] = Field(default_factory=list)
+    #: Requests may go to link-local addresses, and to those where clouds tell their machines secrets.
+    allow_private: bool = False
+    #: Who is told of what goes wrong.
+    alerts: list[AlertTarget] = Field(default_factory=list)
+    _secret_names: frozenset[str] = PrivateAttr(default=frozenset())
+
+    @property
+    def secret_names(self) -> frozenset[str]:
+        """Environment variables whose values stand in the settings; tasks do not inherit them."""
+        return self._secret_names
 
 
-def load_settings(home: Path, environ: Mapping[str, str]) -> Settings:
+def load_settings(home: FilePath, environ: Mapping[str, str]) -> Settings:
     """Return the settings of a home; the environment wins over the file.
 
     Raises:
         DefinitionsError: with all that is wrong in the file and in the environment.
     """
     problems: list[Problem] = []
+    environment = Environment(environ)
     text = _text(home, problems)
-    in_file = _parsed(text, problems)
-    in_environment = _from_environment(environ, problems)
-    problems += [_file_problem(text, *wrong) for wrong in _wrong(in_file)]
-    problems += [_environment_problem(*wrong) for wrong in _wrong(in_environment)]
+    in_file = _checked(_document(text, _parsed(text, problems)), environment, problems)
+    given = Document("environment", _from_environment(environ, problems), {}, {(): _NOWHERE})
+    wrong: list[Problem] = []
+    in_environment = _checked(given, environment, wrong)
+    problems += [replace(each, path=_variable(each.path)) for each in wrong]
     if problems:
         raise DefinitionsError(problems)
-    return Settings.model_validate({**in_file, **in_environment})
+    settings = Settings.model_validate({**in_file, **in_environment})
+    settings._secret_names = frozenset(environment.used)
+    return settings
 
 
 def setting_warnings(environ: Mapping[str, str]) -> list[Problem]:
@@ -128,7 +159,22 @@ def setting_warnings(environ: Mapping[str, str]) -> list[Problem]:
     return warnings
 
 
-def _text(home: Path, problems: list[Problem]) -> str:
+def alert_warnings(settings: Settings, pipelines: Collection[str]) -> list[Problem]:
+    """Return the pipelines that alerts are wanted of and that the home has not."""
+    return [
+        _in_file(
+            0,
+            0,
+            f"alerts.{index}.pipelines",
+            f"no pipeline is called {shown(name)}{suggestion(name, pipelines)}",
+        )
+        for index, target in enumerate(settings.alerts)
+        for name in target.pipelines
+        if name not in pipelines
+    ]
+
+
+def _text(home: FilePath, problems: list[Problem]) -> str:
     try:
         return (home / FILE).read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -165,55 +211,75 @@ def _from_environment(environ: Mapping[str, str], problems: list[Problem]) -> di
             found[key] = _value(key, environ[name])
         elif path is not None:
             try:
-                found[key] = _value(key, Path(path).read_text(encoding="utf-8").strip())
+                found[key] = _value(key, FilePath(path).read_text(encoding="utf-8").strip())
             except (OSError, UnicodeDecodeError):
                 message = f"expected a text file that can be read, found {shown(path)}"
                 problems.append(_in_environment(name + _FROM_FILE, message))
     return found
 
 
-def _value(key: str, text: str) -> str | int:
-    """Return the value that the same text would have in the file: a number where the setting is one."""
-    is_number = key in Settings.model_fields and Settings.model_fields[key].annotation in (int, float)
-    return int(text) if is_number and re.fullmatch("[0-9]{1,18}", text) else text
+def _value(key: str, text: str) -> JsonValue:
+    """Return the value that the same text would have in the file."""
+    kind = Settings.model_fields[key].annotation if key in Settings.model_fields else str
+    if kind in (int, float) and re.fullmatch("[0-9]{1,18}", text):
+        return int(text)
+    if kind is bool:
+        return {"true": True, "1": True, "false": False, "0": False}.get(text.lower(), text)
+    if key == "allowed_hosts":
+        return [host.strip() for host in text.split(",") if host.strip()]
+    if key == "alerts":
+        try:
+            return json.loads(text)
+        except ValueError:
+            return text
+    return text
 
 
-def _wrong(values: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return each key that is wrong with the reason."""
+def _checked(document: Document, environment: Environment, problems: list[Problem]) -> dict[str, Any]:
+    """Return the settings of one source, with what comes from the environment in `alerts`."""
+    findings: list[Finding] = []
+    found: dict[str, Any] = dict(document.tree)
+    if "alerts" in found:
+        found["alerts"] = environment.replaced(document, ("alerts",), findings)
+    unset = {each.path for each in findings}
     try:
-        Settings.model_validate(values)
+        Settings.model_validate(found)
     except ValidationError as error:
-        return [_reason(found, values) for found in error.errors(include_url=False)]
-    return []
+        wrong = findings_of(error, document, (), Settings, environment)
+        findings += [each for each in wrong if each.path not in unset]
+    problems += [each.problem for each in findings]
+    return found
 
 
-def _reason(found: Any, values: Mapping[str, Any]) -> tuple[str, str]:
-    key = str(found["loc"][0])
-    if key in Settings.LATER:
-        return key, NOT_YET
-    if found["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(key, Settings.model_fields, n=1)
-        hint = f'; did you mean "{near[0]}"?' if near else ""
-        return key, f'expected one of {", ".join(Settings.model_fields)}, found "{key}"{hint}'
-    words = found["ctx"]["words"] if "words" in found.get("ctx", {}) else "another value"
-    return key, f"expected {words}, found {shown(values[key])}"
-
-
-def _file_problem(text: str, key: str, message: str) -> Problem:
-    """Return a problem at the line that sets a key; TOML's parser keeps no positions."""
-    pattern = re.compile(rf"^[ \t]*\[*[ \t]*(?P<quote>['\"]?)(?P<key>{re.escape(key)})(?P=quote)[ \t]*[=.\]]")
+def _document(text: str, tree: JsonValue) -> Document:
+    """Return the file with the places of its keys; TOML's parser keeps none."""
+    places: dict[Path, Place] = {(): _NOWHERE}
+    section: Path | None = ()
     for number, line in enumerate(text.split("\n"), 1):
-        if found := pattern.match(line):
-            return _in_file(number, found.start("key") - len(found["quote"]) + 1, key, message)
-    return _in_file(0, 0, key, message)
+        found = _LINE.match(line)
+        if found is None:
+            continue
+        place = Place(number, found.start("key") - len(found["quote"]) + 1)
+        if found["brackets"]:
+            path: Path = (found["key"],)
+            places.setdefault(path, place)
+            entries = sum(known[:1] == path and len(known) == 2 for known in places)
+            section = (*path, entries) if found["brackets"] == "[[" else None
+            if section:
+                places[section] = place
+        elif section is not None:
+            places.setdefault((*section, found["key"]), place)
+    return Document(FILE, tree, places, places)
+
+
+def _variable(path: str) -> str:
+    """Return the environment variable of a setting, and what is meant inside it."""
+    key, dot, rest = path.partition(".")
+    return PREFIX + key.upper() + dot + rest
 
 
 def _in_file(line: int, column: int, path: str, message: str) -> Problem:
     return Problem(file=FILE, line=line, column=column, path=path, message=message)
-
-
-def _environment_problem(key: str, message: str) -> Problem:
-    return _in_environment(PREFIX + key.upper(), message)
 
 
 def _in_environment(name: str, message: str) -> Problem:

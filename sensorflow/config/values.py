@@ -6,6 +6,7 @@ from collections.abc import Callable
 from difflib import get_close_matches
 from enum import StrEnum
 from typing import Annotated, Any, TypeAlias, TypeVar
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import BeforeValidator, PlainValidator
@@ -16,11 +17,22 @@ from sensorflow.core.durations import parse_duration
 from sensorflow.core.errors import PartitionError, ReadingError
 from sensorflow.core.partitions import read_partition
 from sensorflow.core.reading import parse_path
-from sensorflow.core.vocabulary import Command, Grain, LatePolicy, Partitioning, PythonFunction, When
+from sensorflow.core.schedules import check_cron
+from sensorflow.core.vocabulary import (
+    Catchup,
+    Command,
+    Expectation,
+    Grain,
+    LatePolicy,
+    Partitioning,
+    PythonFunction,
+    When,
+)
 
 _Choice = TypeVar("_Choice", bound=StrEnum)
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,199}")
+_CLOCK = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 #: What tasks are told in; nobody else may set it.
 RESERVED_PREFIX = "SENSORFLOW_"
@@ -29,7 +41,7 @@ RESERVED_PREFIX = "SENSORFLOW_"
 PLACEHOLDERS = frozenset(
     {"partition", "partition_start", "partition_end", "pipeline", "task", "run_id", "attempt"}
 )
-_PLACEHOLDER = re.compile("|".join(re.escape("{" + name + "}") for name in sorted(PLACEHOLDERS)))
+_PLACEHOLDER = re.compile(r"\{(" + "|".join(sorted(PLACEHOLDERS)) + r"|partition\.[A-Za-z0-9_]+)\}")
 _SHELLS = frozenset({"sh", "bash", "dash", "ash", "zsh", "ksh", "mksh", "fish", "csh", "tcsh"})
 _SHELL_COMMAND_OPTION = re.compile(r"-[A-Za-z]*c[A-Za-z]*")
 
@@ -96,22 +108,45 @@ def number(minimum: float, maximum: float | None = None) -> BeforeValidator:
     return BeforeValidator(check)
 
 
-def one_of(enum: type[_Choice], not_yet: tuple[str, ...] = ()) -> Callable[[object], _Choice]:
-    """Return the reading of a word that is one of an enum's.
+def the_word(word: str) -> BeforeValidator:
+    """Return the check of a key that can have but one value."""
 
-    Args:
-        not_yet: Words that are fixed for a later version.
-    """
+    def check(value: object) -> object:
+        if value != word:
+            raise expected(word)
+        return value
+
+    return BeforeValidator(check)
+
+
+def one_of(enum: type[_Choice]) -> Callable[[object], _Choice]:
+    """Return the reading of a word that is one of an enum's."""
 
     def read(value: object) -> _Choice:
-        if value in not_yet:
-            raise later(f'"{value}"')
         try:
             return enum(value if isinstance(value, str) else "")
         except ValueError:
             raise expected("one of " + ", ".join(enum)) from None
 
     return read
+
+
+def _expectation(value: object) -> Expectation:
+    words = 'a clock time such as "02:00", or a duration after the partition\'s end such as 90m'
+    text = value if isinstance(value, str) else ""
+    if clock := _CLOCK.fullmatch(text):
+        return Expectation(clock_s=int(clock[1]) * 3600 + int(clock[2]) * 60)
+    try:
+        return Expectation(after_s=parse_duration(text))
+    except ValueError:
+        raise expected(words) from None
+
+
+def _cron(value: object) -> object:
+    if not isinstance(value, str):
+        raise expected('a cron line such as "0 2 * * *"')
+    check_cron(value)
+    return value
 
 
 def _timezone(value: object) -> object:
@@ -128,11 +163,28 @@ def _timezone(value: object) -> object:
 
 def _event_path(value: object) -> object:
     if isinstance(value, dict):
-        raise later("a mapping")
+        raise later("{path: ..., as: ...}" if "path" in value else "a mapping")
     try:
         parse_path(value if isinstance(value, str) else "")
     except ReadingError:
         raise expected("a path into the event such as data.rows[0].day") from None
+    return value
+
+
+def _web_url(value: object) -> str:
+    words = "a URL such as https://example.com/report"
+    if not isinstance(value, str) or not value.isprintable() or set(value) & set(' "<>\\^`|'):
+        raise expected(words)
+    try:
+        parts = urlsplit(value)
+        host, is_literal = parts.hostname, not set(parts.netloc) & set("{}")
+        is_reachable = bool(host) and (not is_literal or parts.port != 0)
+    except ValueError:
+        raise expected(words) from None
+    if not is_literal:
+        raise expected("a URL with placeholders only behind its host")
+    if parts.scheme not in ("http", "https") or not is_reachable:
+        raise expected("a URL of http or https with a host")
     return value
 
 
@@ -212,10 +264,12 @@ PositiveCount: TypeAlias = Annotated[int, whole(1)]
 Whole: TypeAlias = Annotated[int, whole()]
 Run: TypeAlias = Annotated[Command, PlainValidator(_run, json_schema_input_type=str | list[str])]
 Python: TypeAlias = Annotated[PythonFunction, PlainValidator(_python, json_schema_input_type=str)]
-Late: TypeAlias = Annotated[
-    LatePolicy, PlainValidator(one_of(LatePolicy, ("rerun",)), json_schema_input_type=str)
-]
+Late: TypeAlias = Annotated[LatePolicy, PlainValidator(one_of(LatePolicy), json_schema_input_type=str)]
 WhenWord: TypeAlias = Annotated[When, PlainValidator(one_of(When), json_schema_input_type=str)]
+CatchupWord: TypeAlias = Annotated[Catchup, PlainValidator(one_of(Catchup), json_schema_input_type=str)]
+Cron: TypeAlias = Annotated[str, BeforeValidator(_cron)]
+Expected: TypeAlias = Annotated[Expectation, PlainValidator(_expectation, json_schema_input_type=str)]
+WebUrl: TypeAlias = Annotated[str, BeforeValidator(_web_url)]
 
 
 def same_once(values: list[Any]) -> list[Any]:

@@ -342,10 +342,19 @@ class _Builder:
             found[key.text] = self.value(
                 child,
                 child_path,
-                text=not match and (text or (key.text in TEXT_KEYS and not is_name)),
+                text=not match and (text or (not is_name and _is_text(path, key.text, child))),
                 below_match=match,
             )
         return found
+
+
+def _is_text(path: Path, key: str, node: _Node) -> bool:
+    """Tell whether the scalars of an entry are the text that was written."""
+    if key in TEXT_KEYS:
+        return True
+    # `partitions: {region: [01]}` names keys, `partitions: {last: 7}` and `{day: {last: 7}}` numbers.
+    is_dimension = path[-1:] == ("partitions",) and path[:-1] not in NAMING_SECTIONS
+    return is_dimension and key not in ("last", "offset") and not isinstance(node, _Map)
 
 
 def _plain(text: str) -> JsonValue:

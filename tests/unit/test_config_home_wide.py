@@ -113,8 +113,8 @@ def test_nothing_is_said_about_grains_that_a_broken_file_may_define() -> None:
             "sensors/s.yaml": "datasets: {d: {partition: hourli}}",
         }
     ) == [
-        "sensors/s.yaml:1:27: datasets.d.partition: expected one of none, hourly, daily, weekly, monthly, key "
-        'or {keys: [...]}, found "hourli"'
+        "sensors/s.yaml:1:27: datasets.d.partition: expected one of none, hourly, daily, weekly, monthly, key, "
+        '{keys: [...]} or {several: {...}}, found "hourli"'
     ]
 
 
@@ -196,7 +196,7 @@ CALENDAR = "latest, {last: n}, {offset: n}"
             "daily",
             "{partition: daily}",
             "{dataset: d, partitions: {last: 2}, at_least: 3}",
-            "0.at_least: expected at most 2, the last ones that are read, found 3",
+            "0.at_least: expected at most 2, as many as are read, found 3",
         ),
     ],
 )  # fmt: skip
@@ -324,5 +324,5 @@ def test_a_pipeline_of_which_nothing_makes_runs_is_a_warning() -> None:
     """
     (found,) = warnings({"pipelines/a.yaml": text})
     assert found.endswith(
-        "tasks: nothing makes runs of this pipeline: expected an input read by same or all, found containing"
+        "tasks: nothing makes runs of this pipeline: expected an input read by same or all, or a schedule, found containing"
     )

@@ -4,11 +4,19 @@ from pathlib import Path
 
 import pytest
 
-from sensorflow.config.settings import LogFormat, LogLevel, Settings, load_settings, setting_warnings
+from sensorflow.config.settings import (
+    LogFormat,
+    LogLevel,
+    Settings,
+    alert_warnings,
+    load_settings,
+    setting_warnings,
+)
 from sensorflow.core.errors import DefinitionsError
 
 KEYS = (
-    "host, port, store, workers, python_workers, log_level, log_format, body_limit, batch_limit, stop_grace"
+    "host, port, store, workers, python_workers, log_level, log_format, body_limit, batch_limit, stop_grace, "
+    "allowed_hosts, allow_private, alerts"
 )
 
 
@@ -59,16 +67,15 @@ def test_a_file_that_is_not_there_and_a_value_given_twice_are_errors(tmp_path: P
 
 
 def test_all_that_is_wrong_is_told_with_its_line(tmp_path: Path) -> None:
-    text = 'host = 1\nport = 70000\nworkers = "2"\n  prot = 1\nlog_level = "loud"\nstop_grace = "soon"\n[x]\n[[alerts]]\ntype = "log"\n'
+    text = 'host = 1\nport = 70000\nworkers = "2"\n  prot = 1\nlog_level = "loud"\nstop_grace = "soon"\n[x]\nhost = 1\nretention_logs = 1\n'
     assert mistakes(tmp_path, text, SENSORFLOW_WORKERS="many", SENSORFLOW_RETENTION_RUNS="1d") == [
         "sensorflow.toml:1:1: host: expected text, found 1",
         "sensorflow.toml:2:1: port: expected a port from 0 to 65535, found 70000",
         'sensorflow.toml:3:1: workers: expected a whole number >= 1, found "2"',
         'sensorflow.toml:5:1: log_level: expected one of debug, info, warning, error, found "loud"',
         'sensorflow.toml:6:1: stop_grace: expected a duration such as 10s, or seconds, found "soon"',
-        f'sensorflow.toml:4:3: prot: expected one of {KEYS}, found "prot"; did you mean "port"?',
-        f'sensorflow.toml:7:2: x: expected one of {KEYS}, found "x"',
-        "sensorflow.toml:8:3: alerts: not supported yet by this version",
+        'sensorflow.toml:4:3: prot: expected a known key, found "prot"; did you mean "port"?',
+        f'sensorflow.toml:7:2: x: expected one of the keys {KEYS}, found "x"',
         'environment: SENSORFLOW_WORKERS: expected a whole number >= 1, found "many"',
         "environment: SENSORFLOW_RETENTION_RUNS: not supported yet by this version",
     ]
@@ -93,4 +100,91 @@ def test_another_name_is_a_warning() -> None:
     assert (
         str(warning)
         == "environment: SENSORFLOW_PRT: is no setting and is ignored; did you mean SENSORFLOW_PORT?"
+    )
+
+
+# Hosts and alerts
+
+URL = "https://hooks.example.com/${HOOK}"
+
+
+def test_hosts_and_private_addresses_are_allowed_in_the_file_or_in_the_environment(tmp_path: Path) -> None:
+    text = 'allowed_hosts = ["sensorflow.example.com", "10.0.0.1", "[::1]"]\nallow_private = true\n'
+    settings = load(tmp_path, text)
+    assert settings.allowed_hosts == ["sensorflow.example.com", "10.0.0.1", "[::1]"]
+    assert settings.allow_private
+    settings = load(tmp_path, text, SENSORFLOW_ALLOWED_HOSTS="a.b, c", SENSORFLOW_ALLOW_PRIVATE="false")
+    assert (settings.allowed_hosts, settings.allow_private) == (["a.b", "c"], False)
+
+
+def test_an_alert_goes_to_the_log_or_to_a_url(tmp_path: Path) -> None:
+    text = f"""
+        [[alerts]]
+        type = "log"
+        [[alerts]]
+        type = "webhook"
+        url = "{URL}"
+        on = ["failed", "sensor_down"]
+        pipelines = ["flights"]
+    """
+    settings = load(tmp_path, text, HOOK="T0/secret")
+    log, webhook = settings.alerts
+    assert (log.type, log.url, log.on, log.pipelines) == ("log", None, ["failed", "late", "sensor_down"], [])
+    assert (webhook.type, webhook.url) == ("webhook", "https://hooks.example.com/T0/secret")
+    assert (webhook.on, webhook.pipelines) == (["failed", "sensor_down"], ["flights"])
+    assert settings.secret_names == {"HOOK"}
+    assert "secret" not in repr(settings.alerts)
+
+
+def test_alerts_of_the_environment_are_json(tmp_path: Path) -> None:
+    (alert,) = load(tmp_path, SENSORFLOW_ALERTS='[{"type": "log", "on": ["late"]}]').alerts
+    assert (alert.type, alert.on) == ("log", ["late"])
+    assert mistakes(tmp_path, SENSORFLOW_ALERTS="log") == [
+        'environment: SENSORFLOW_ALERTS: expected a list, found "log"'
+    ]
+    assert mistakes(tmp_path, SENSORFLOW_ALERTS='[{"type": "mail"}]') == [
+        'environment: SENSORFLOW_ALERTS.0.type: expected one of log, webhook, found "mail"'
+    ]
+
+
+@pytest.mark.parametrize(
+    ("alert", "problem"),
+    [
+        ("on = []", "1:3: alerts.0.type: expected this key, found nothing"),
+        ('type = "log"\nurl = "http://h/"', "1:3: alerts.0: expected no url for the type log, found one"),
+        ('type = "webhook"', "1:3: alerts.0: expected a url for the type webhook, found none"),
+        ('type = "webhook"\nurl = "h"', '3:1: alerts.0.url: expected a URL of http or https with a host, found "h"'),
+        (
+            'type = "webhook"\nurl = "${NO}"',
+            "3:1: alerts.0.url: expected the environment variable NO to be set, found it unset",
+        ),
+        ('type = "log"\non = ["lost"]', '3:1: alerts.0.on.0: expected one of failed, late, sensor_down, found "lost"'),
+        ('type = "log"\non = ["late", "late"]', '3:1: alerts.0.on: expected each item once, found "late" twice'),
+        ('type = "log"\npipeline = "p"', '3:1: alerts.0.pipeline: expected a known key, found "pipeline"; did you mean "pipelines"?'),
+        ('type = "log"\n[[alerts]]\ntype = "log"\nto = 1', "5:1: alerts.1.to: expected one of the keys type, url, on, pipelines, "
+         'found "to"'),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_in_an_alert_is_told_with_its_line(tmp_path: Path, alert: str, problem: str) -> None:
+    assert f"sensorflow.toml:{problem}" in mistakes(tmp_path, f"[[alerts]]\n{alert}\n")
+
+
+def test_no_mistake_in_an_alert_shows_what_came_from_the_environment(tmp_path: Path) -> None:
+    (found,) = mistakes(tmp_path, '[[alerts]]\ntype = "webhook"\nurl = "${HOOK}"\n', HOOK="c4nary value")
+    assert found.endswith('found "${HOOK}"')
+
+
+def test_what_is_no_host_is_refused(tmp_path: Path) -> None:
+    (found,) = mistakes(tmp_path, 'allowed_hosts = ["https://a.example.com"]\n')
+    assert found == (
+        "sensorflow.toml:1:1: allowed_hosts.0: expected a host such as sensorflow.example.com, "
+        'without scheme and port, found "https://a.example.com"'
+    )
+
+
+def test_an_alert_of_a_pipeline_that_is_not_there_is_a_warning(tmp_path: Path) -> None:
+    settings = load(tmp_path, '[[alerts]]\ntype = "log"\npipelines = ["flights", "flihgts"]\n')
+    (warning,) = alert_warnings(settings, ["flights"])
+    assert str(warning) == (
+        'sensorflow.toml: alerts.0.pipelines: no pipeline is called "flihgts"; did you mean "flights"?'
     )

@@ -177,3 +177,14 @@ WORDS = st.sampled_from(
 def test_any_text_is_definitions_or_an_error_that_says_where(text: str) -> None:
     for file in ("pipelines/p.yaml", "sensors/s.yaml"):
         assert all(p.file == file and p.line > 0 and p.column > 0 for p in problems({file: text}))
+
+
+def test_keys_of_partitions_are_the_text_that_is_written_and_counts_are_numbers() -> None:
+    tree = read(
+        "tasks: {partitions: {priority: 1, inputs: [{partitions: {region: [01, 1], shop: 7, day: {last: 7}}},"
+        " {partitions: {last: 07}}]}}"
+    ).tree
+    named, counted = tree["tasks"]["partitions"]["inputs"]
+    assert named["partitions"] == {"region": ["01", "1"], "shop": "7", "day": {"last": 7}}
+    assert counted["partitions"] == {"last": 7}
+    assert tree["tasks"]["partitions"]["priority"] == 1

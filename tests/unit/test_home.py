@@ -147,6 +147,6 @@ def test_two_kinds_of_one_name_are_refused(tmp_path: Path) -> None:
 def test_a_broken_kind_and_a_broken_file_are_told_together(tmp_path: Path) -> None:
     make_home(tmp_path, pipelines__a_dot_yaml="tasks: {t: {}}\n", sensors__k_dot_py="1 / 0\n")
     assert mistakes(tmp_path) == [
-        'pipelines/a.yaml:1:9: tasks.t: expected "run" or "python", found neither',
+        'pipelines/a.yaml:1:9: tasks.t: expected one of "run", "python" and "http", found none',
         "sensors/k.py:1:1: expected a module that can be imported, found ZeroDivisionError: division by zero",
     ]
