@@ -45,6 +45,7 @@ def context_document(order: StartAttempt) -> dict[str, JsonValue]:
         "idempotency_key": order.idempotency_key,
         "inputs": dict(order.inputs),
         "missing": order.missing,
+        "dimensions": dict(order.dimensions) or None,
     }
     return {name: value for name, value in document.items() if value is not None}
 
@@ -56,6 +57,7 @@ def attempt_environment(
     return {
         **inherited,
         **order.env,
+        **{_dimension_name(name): key for name, key in order.dimensions.items()},
         "SENSORFLOW_PIPELINE": order.pipeline,
         "SENSORFLOW_TASK": order.task,
         "SENSORFLOW_RUN_ID": order.run_id,
@@ -88,6 +90,11 @@ def inherited_environment(
     # Python holds back what it prints to a file; the log is to show it as it comes.
     inherited.setdefault("PYTHONUNBUFFERED", "1")
     return inherited
+
+
+def _dimension_name(dimension: str) -> str:
+    """Return the name of the variable that holds the partition's key in a dimension."""
+    return f"{RESERVED_PREFIX}PARTITION_{re.sub('[^A-Za-z0-9]', '_', dimension).upper()}"
 
 
 def _attempt_file(home: Path, run_id: str, task: str, ending: str) -> Path:

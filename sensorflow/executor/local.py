@@ -35,7 +35,7 @@ class _Attempt:
     """An attempt from its order to its end."""
 
     order: StartAttempt
-    work: "asyncio.Task[Outcome]"
+    work: "asyncio.Task[Outcome | None]"
     #: Stands until the timeout.
     timer: asyncio.TimerHandle | None = None
     started: bool = False
@@ -48,7 +48,7 @@ class LocalExecutor:
 
     Args:
         kinds: What runs each type of action; closed together with the executor.
-        report: Told of every start and, exactly once for each attempt, of its end.
+        report: Told of every process that starts and, once for each attempt that ends here, of its end.
         stop_grace_s: Seconds between SIGTERM and SIGKILL for what `rescue` finds.
         hidden_names: Names in the service's environment that tasks must not see.
     """
@@ -75,7 +75,9 @@ class LocalExecutor:
         key = (order.run_id, order.task, order.number)
         if key in self._attempts:
             return
-        attempt = _Attempt(order, asyncio.create_task(self._work(order)))
+        attempt = _Attempt(
+            order, asyncio.create_task(self._work(order), name=f"attempt {'/'.join(map(str, key))}")
+        )
         self._attempts[key] = attempt
         attempt.work.add_done_callback(partial(self._end, key))
         if order.timeout_s is not None:
@@ -86,9 +88,17 @@ class LocalExecutor:
             self._interrupt(attempt)
 
     def stop(self, key: AttemptKey, reason: str) -> None:
-        """Stop an attempt, which then ends cancelled. Unknown attempts are ignored."""
-        if attempt := self._attempts.get(key):
+        """Stop an attempt, which then ends cancelled.
+
+        One that does not run here was handed over, perhaps by an earlier service, or is over, and then
+        its second end changes nothing. It is reported at once.
+        """
+        attempt = self._attempts.get(key)
+        if attempt is not None and not _handed_over(attempt.work):
             _stop(attempt, AttemptState.CANCELLED, reason)
+            return
+        _log.info("attempt does not run here, who works on it is not told", run_id=key[0], task=key[1])
+        self._report_end(key, AttemptState.CANCELLED, None, f"{reason}; who works on it is not told")
 
     async def rescue(self, lost: Sequence[LostAttempt]) -> None:
         """Stop what attempts of a dead service left running; return when nothing of it is left."""
@@ -109,7 +119,7 @@ class LocalExecutor:
     def _interrupt(self, attempt: _Attempt) -> None:
         _stop(attempt, AttemptState.INTERRUPTED, "the service stopped")
 
-    async def _work(self, order: StartAttempt) -> Outcome:
+    async def _work(self, order: StartAttempt) -> Outcome | None:
         return await self._kinds[type(order.action)].run(order, self._place(order))
 
     def _place(self, order: StartAttempt) -> AttemptPlace:
@@ -138,17 +148,27 @@ class LocalExecutor:
             )
         )
 
-    def _end(self, key: AttemptKey, work: "asyncio.Task[Outcome]") -> None:
+    def _end(self, key: AttemptKey, work: "asyncio.Task[Outcome | None]") -> None:
         attempt = self._attempts.pop(key)
         if attempt.timer:
             attempt.timer.cancel()
+        if not _handed_over(work):
+            self._report_end(key, *_ending(attempt, work))
+
+    def _report_end(
+        self, key: AttemptKey, state: AttemptState, exit_code: int | None, error: str | None
+    ) -> None:
         run_id, task, number = key
-        state, exit_code, error = _ending(attempt, work)
         self._report(
             AttemptEnded(
                 run_id=run_id, task=task, number=number, state=state, exit_code=exit_code, error=error
             )
         )
+
+
+def _handed_over(work: "asyncio.Task[Outcome | None]") -> bool:
+    """Tell whether the attempt goes on elsewhere, and ends by a callback."""
+    return work.done() and not work.cancelled() and work.exception() is None and work.result() is None
 
 
 def _stop(attempt: _Attempt, state: AttemptState, reason: str) -> None:
@@ -157,7 +177,9 @@ def _stop(attempt: _Attempt, state: AttemptState, reason: str) -> None:
         attempt.verdict = (state, reason)
 
 
-def _ending(attempt: _Attempt, work: "asyncio.Task[Outcome]") -> tuple[AttemptState, int | None, str | None]:
+def _ending(
+    attempt: _Attempt, work: "asyncio.Task[Outcome | None]"
+) -> tuple[AttemptState, int | None, str | None]:
     """Return state, exit code and error of an attempt whose work is done."""
     failure = None if work.cancelled() else work.exception()
     if failure is not None and not isinstance(failure, OSError | ValueError):
@@ -170,6 +192,7 @@ def _ending(attempt: _Attempt, work: "asyncio.Task[Outcome]") -> tuple[AttemptSt
     if failure is not None:
         return AttemptState.FAILED, None, _failure_text(failure, started=attempt.started)
     outcome = work.result()
+    assert outcome is not None, "what was handed over has not ended"
     if outcome.exit_code == 0:
         return AttemptState.SUCCEEDED, 0, outcome.error
     if outcome.exit_code == _SKIPPED_EXIT_CODE:

@@ -1,6 +1,5 @@
 """Runs a program, as argv or as one `sh -c` line."""
 
-import re
 import subprocess
 from os import SEEK_END
 from pathlib import Path
@@ -9,6 +8,7 @@ from sensorflow.core.commands import StartAttempt
 from sensorflow.core.vocabulary import Command
 from sensorflow.ports import AttemptPlace, Outcome
 from sensorflow.processes import group_ended_within, signal_name, stop_child, stop_group, wait_for_exit
+from sensorflow.tasks.placeholders import filled
 
 #: What a shell answers for a program that is not there, and for one that cannot be run.
 _NOT_FOUND, _NOT_RUNNABLE = 127, 126
@@ -17,8 +17,6 @@ _SUCCEEDED, _SKIPPED = 0, 99
 _TAIL_BYTES, _LINE_LETTERS = 2048, 300
 #: What a program left running gets so long to end by itself, as `cmd > >(tee out)` needs it.
 _LINGER_S = 1.0
-
-_PLACEHOLDER = re.compile(r"\{(partition|partition_start|partition_end|pipeline|task|run_id|attempt)\}")
 
 
 class CommandKind:
@@ -63,16 +61,7 @@ def command_line(command: Command, order: StartAttempt) -> list[str]:
     """Return the argv of an attempt. Values replace placeholders in argv, never in a line."""
     if not command.argv:
         return ["sh", "-c", command.line]
-    values = {
-        "partition": order.partition,
-        "partition_start": order.partition_start or "",
-        "partition_end": order.partition_end or "",
-        "pipeline": order.pipeline,
-        "task": order.task,
-        "run_id": order.run_id,
-        "attempt": str(order.number),
-    }
-    return [_PLACEHOLDER.sub(lambda found: values[found[1]], element) for element in command.argv]
+    return [filled(element, order) for element in command.argv]
 
 
 def exit_outcome(status: int, log: Path) -> Outcome:

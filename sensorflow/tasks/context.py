@@ -1,6 +1,6 @@
 """What a Python task is told about the attempt that calls it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -26,3 +26,5 @@ class TaskContext:
     inputs: dict[str, Any]
     #: What the task goes without, each as `{dataset, partition, parts}`.
     missing: list[Any]
+    #: The partition's key in each dimension, of a pipeline with several.
+    dimensions: dict[str, str] = field(default_factory=dict)

@@ -7,11 +7,12 @@ from pathlib import Path
 
 from sensorflow.core.commands import StartAttempt
 from sensorflow.core.messages import AttemptEnded, AttemptStarted
-from sensorflow.core.vocabulary import Action, Command, JsonValue, PythonFunction
+from sensorflow.core.vocabulary import Action, Command, HttpCall, JsonValue, PythonFunction
 from sensorflow.executor.attempt_files import log_path
 from sensorflow.executor.local import LocalExecutor
-from sensorflow.ports import AttemptKey
+from sensorflow.ports import AttemptKey, TaskKind
 from sensorflow.tasks.command import CommandKind
+from sensorflow.tasks.http import HttpKind
 from sensorflow.tasks.python import PythonKind
 
 #: Longer than any test needs; a test that waits so long has failed.
@@ -28,6 +29,8 @@ def order(
     env: Mapping[str, str] | None = None,
     timeout_s: float | None = None,
     inputs: Mapping[str, JsonValue] | None = None,
+    dimensions: Mapping[str, str] | None = None,
+    token: str | None = None,
 ) -> StartAttempt:
     """Make an order whose other values are those of a day in New York."""
     return StartAttempt(
@@ -45,7 +48,14 @@ def order(
         timeout_s=timeout_s,
         inputs=inputs or {},
         missing=(),
+        dimensions=dimensions or {},
+        token=token,
     )
+
+
+def callback_url(token: str) -> str:
+    """Return where an attempt with this token ends."""
+    return f"http://127.0.0.1:8484/api/v1/callbacks/{token}"
 
 
 def key(of: StartAttempt) -> AttemptKey:
@@ -134,7 +144,12 @@ class Bench:
     """An executor on an empty home, with what a test needs around it."""
 
     def __init__(
-        self, home: Path, *, hidden_names: frozenset[str] = frozenset(), grace_s: float = 0.3
+        self,
+        home: Path,
+        *,
+        hidden_names: frozenset[str] = frozenset(),
+        grace_s: float = 0.3,
+        http: TaskKind | None = None,
     ) -> None:
         self.home = home
         self.reports = Reports()
@@ -143,6 +158,7 @@ class Bench:
             {
                 Command: CommandKind(stop_grace_s=grace_s),
                 PythonFunction: PythonKind(home, workers=2, stop_grace_s=grace_s),
+                HttpCall: http or HttpKind(callback_url),
             },
             self.reports,
             stop_grace_s=grace_s,
@@ -153,6 +169,14 @@ class Bench:
         """Run an attempt to its end."""
         self.executor.start(to_run)
         return await self.reports.end_of(key(to_run))
+
+    async def hand_over(self, to_run: StartAttempt) -> None:
+        """Run an attempt until nothing of it is left here, whatever is reported of it."""
+        self.executor.start(to_run)
+        name = "attempt " + "/".join(map(str, key(to_run)))
+        (work,) = [task for task in asyncio.all_tasks() if task.get_name() == name]
+        await asyncio.wait([work], timeout=LIMIT_S)
+        assert work.done()
 
     def log(self, of: StartAttempt) -> str:
         return log_path(self.home, *key(of)).read_text()

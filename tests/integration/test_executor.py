@@ -2,15 +2,17 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from sensorflow.core.commands import StartAttempt
+from sensorflow.core.messages import AttemptEnded
 from sensorflow.core.states import AttemptState
-from sensorflow.core.vocabulary import Command
+from sensorflow.core.vocabulary import Command, HttpCall
 from sensorflow.executor.attempt_files import context_path, log_path
-from sensorflow.ports import AttemptKey
+from sensorflow.ports import AttemptKey, AttemptPlace
 from tests.integration.attempts import (
     Bench,
     Signal,
@@ -155,6 +157,37 @@ async def test_a_task_gets_the_environment_of_the_contract_and_no_settings_or_se
     assert "VENDOR_SECRET" not in seen
     assert seen["PATH"].split(":")[0] == str(Path(sys.executable).parent)
     await bench.executor.close()
+
+
+REGIONAL = {"day": "2013-03-10", "sales-region": "eu", "start": "x"}
+
+
+async def test_a_task_is_told_each_dimension_of_its_partition(bench: Bench) -> None:
+    partition = "2013-03-10|eu|x"
+    in_environment = order(shell("env"), partition=partition, dimensions=REGIONAL)
+    in_argv = order(
+        Command(argv=("echo", "{partition.sales-region}/{partition.day}", "{partition.size} {partition.}")),
+        partition=partition,
+        dimensions=REGIONAL,
+        number=2,
+    )
+    in_context = order(shell('cat "$SENSORFLOW_CONTEXT_FILE"'), dimensions=REGIONAL, number=3)
+
+    for asked in (in_environment, in_argv, in_context):
+        await bench.run(asked)
+
+    lines = [
+        line for line in bench.log(in_environment).splitlines() if line.startswith("SENSORFLOW_PARTITION")
+    ]
+    assert sorted(lines) == [
+        "SENSORFLOW_PARTITION=2013-03-10|eu|x",
+        "SENSORFLOW_PARTITION_DAY=2013-03-10",
+        "SENSORFLOW_PARTITION_END=2013-03-11T00:00:00-04:00",
+        "SENSORFLOW_PARTITION_SALES_REGION=eu",
+        "SENSORFLOW_PARTITION_START=2013-03-10T00:00:00-05:00",
+    ]
+    assert bench.log(in_argv) == "eu/2013-03-10 {partition.size} {partition.}\n"
+    assert json.loads(bench.log(in_context))["dimensions"] == REGIONAL
 
 
 async def test_the_context_file_holds_the_inputs(bench: Bench) -> None:
@@ -314,14 +347,50 @@ async def test_a_suspended_program_is_stopped_too(tmp_path: Path, said: Signal) 
     await bench.executor.close()
 
 
-async def test_a_stop_of_an_attempt_that_is_unknown_or_over_changes_nothing(bench: Bench) -> None:
-    asked = order(shell("true"))
-    ended = await bench.run(asked)
+async def test_a_stop_of_an_attempt_that_does_not_run_here_is_reported_at_once(bench: Bench) -> None:
+    bench.executor.stop(("run-1", "elsewhere", 1), "no longer needed")
 
-    bench.executor.stop(key(asked), "too late")
-    bench.executor.stop(("run-1", "nobody", 1), "unknown")
+    (reported,) = bench.reports.all
+    assert reported == AttemptEnded(
+        run_id="run-1",
+        task="elsewhere",
+        number=1,
+        state=AttemptState.CANCELLED,
+        error="no longer needed; who works on it is not told",
+    )
 
-    assert bench.reports.ended == {key(asked): ended}
+
+class HandsOver:
+    """A kind of task that goes on elsewhere from the start."""
+
+    def __init__(self, then: Callable[[], object]) -> None:
+        self._then = then
+
+    async def run(self, order: StartAttempt, place: AttemptPlace) -> None:
+        asyncio.get_running_loop().call_soon(self._then)
+
+    async def close(self) -> None:
+        """Nothing is kept."""
+
+
+async def test_an_attempt_that_was_handed_over_ends_neither_by_itself_nor_by_a_close(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, http=HandsOver(lambda: None))
+
+    await bench.hand_over(order(HttpCall(url="http://127.0.0.1")))
+    await bench.executor.close()
+
+    assert bench.reports.all == []
+
+
+async def test_an_attempt_that_is_stopped_in_the_moment_of_its_hand_over_is_cancelled(tmp_path: Path) -> None:
+    asked = order(HttpCall(url="http://127.0.0.1"))
+    bench = Bench(tmp_path, http=HandsOver(lambda: bench.executor.stop(key(asked), "enough")))
+
+    await bench.hand_over(asked)
+
+    ended = bench.reports.ended[key(asked)]
+    assert (ended.state, ended.error) == (AttemptState.CANCELLED, "enough; who works on it is not told")
+    await bench.executor.close()
 
 
 async def test_an_attempt_that_is_stopped_at_once_ends_all_the_same(bench: Bench) -> None:

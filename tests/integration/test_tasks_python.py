@@ -25,6 +25,9 @@ def show(context):
              " idempotency_key inputs missing")
     print(json.dumps({name: getattr(context, name) for name in names.split()}))
 
+def show_dimensions(context):
+    print(json.dumps(context.dimensions))
+
 def environment(context):
     print(json.dumps(dict(os.environ)))
 
@@ -139,6 +142,17 @@ async def test_the_function_is_called_with_the_context(bench: Bench) -> None:
         "inputs": {"flights": {"2013-03-10": {"version": 1, "events": []}}},
         "missing": [],
     }
+
+
+async def test_the_context_has_the_dimensions_of_the_partition(bench: Bench) -> None:
+    several = call("show_dimensions", dimensions={"day": "2013-03-10", "region": "eu"})
+    plain = call("show_dimensions", number=2)
+
+    await bench.run(several)
+    await bench.run(plain)
+
+    assert json.loads(bench.log(several)) == {"day": "2013-03-10", "region": "eu"}
+    assert json.loads(bench.log(plain)) == {}
 
 
 async def test_a_worker_is_used_again(bench: Bench) -> None:

@@ -1,0 +1,101 @@
+"""What all requests to other servers have in common: where they may go, and how a failure is told."""
+
+import errno
+import os
+import socket
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+
+import aiohttp
+from aiohttp.abc import AbstractResolver
+from yarl import URL
+
+#: Where clouds tell a machine its own secrets; that of most, 169.254.169.254, is link-local.
+METADATA_ADDRESSES = frozenset(
+    ip_address(address)
+    for address in ("100.100.100.200", "168.63.129.16", "192.0.0.192", "fd00:ec2::254", "fd20:ce::254")
+)
+#: Stands for an IPv4 address where a network translates.
+_NAT64 = IPv6Network("64:ff9b::/96")
+
+#: Failures that are told in the same words always.
+_WORDS: tuple[tuple[type[Exception], str], ...] = (
+    (aiohttp.RedirectClientError, "it redirects to what is no http:// or https:// URL"),
+    (aiohttp.TooManyRedirects, "it redirects too often"),
+    (aiohttp.ConnectionTimeoutError, "no connection in time"),
+    (TimeoutError, "no answer in time"),
+    (aiohttp.ServerDisconnectedError, "it closed the connection without an answer"),
+    (aiohttp.ClientPayloadError, "its answer broke off"),
+    (aiohttp.ClientResponseError, "its answer is not HTTP"),
+)
+
+
+class _AddressRefusedError(OSError):
+    def __init__(self) -> None:
+        reason = "link-local and metadata addresses are refused unless allow_private is set"
+        super().__init__(errno.EACCES, reason)
+
+
+def http_url(text: str) -> URL:
+    """Return the URL that a text spells.
+
+    Raises:
+        ValueError: it is no absolute http or https URL; the text, which may hold secrets, is not quoted.
+    """
+    try:
+        url = URL(text)
+    except ValueError:
+        url = URL()
+    if url.scheme not in ("http", "https") or not url.host:
+        raise ValueError("expected a URL as http://host/path or https://host/path")
+    return url
+
+
+def checked_connector(
+    *, allow_private: bool, resolver: AbstractResolver | None = None
+) -> aiohttp.TCPConnector:
+    """Return a connector that refuses link-local and metadata addresses, unless they are allowed.
+
+    What is checked is the address that a connection is made to, however its name was resolved.
+    """
+    return aiohttp.TCPConnector(socket_factory=None if allow_private else _socket, resolver=resolver)
+
+
+def in_words(error: aiohttp.ClientError | TimeoutError) -> str:
+    """Return why a request failed, without its URL: user, path and query may be secrets."""
+    for kind, words in _WORDS:
+        if isinstance(error, kind):
+            return words
+    if isinstance(error, aiohttp.ClientSSLError):
+        told = getattr(error.os_error, "verify_message", None) or getattr(error.os_error, "reason", None)
+        return f"TLS failed: {told or type(error.os_error).__name__}"
+    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    if isinstance(cause, _AddressRefusedError | socket.gaierror):
+        return str(cause.strerror)
+    if isinstance(cause, OSError):
+        return os.strerror(cause.errno) if cause.errno else cause.strerror or str(cause)
+    return type(error).__name__
+
+
+def _socket(
+    address: tuple[int | socket.AddressFamily, int | socket.SocketKind, int, str, tuple[object, ...]],
+) -> socket.socket:
+    """Make the socket for a connection to an address of `getaddrinfo`."""
+    family, kind, protocol, _, (host, *_) = address
+    if _refused(str(host)):
+        raise _AddressRefusedError
+    return socket.socket(family, kind, protocol)
+
+
+def _refused(host: str) -> bool:
+    address = _destination(host.partition("%")[0])
+    return address.is_link_local or address in METADATA_ADDRESSES
+
+
+def _destination(host: str) -> IPv4Address | IPv6Address:
+    """Return the address, for an IPv4 address in IPv6 clothes that one."""
+    address = ip_address(host)
+    if isinstance(address, IPv4Address):
+        return address
+    if address in _NAT64:
+        return IPv4Address(int(address) & 0xFFFF_FFFF)
+    return address.ipv4_mapped or address.sixtofour or address
