@@ -10,15 +10,20 @@ import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import structlog
 from aiohttp import web
 
+from sensorflow.alerts.log import LogAlerter
+from sensorflow.alerts.sender import AlertRoute, AlertSender
+from sensorflow.alerts.webhook import WebhookAlerter
 from sensorflow.clock import SystemClock
-from sensorflow.config.settings import Settings, load_settings, setting_warnings
+from sensorflow.config.settings import Settings, alert_warnings, load_settings, setting_warnings
 from sensorflow.core.errors import SensorflowError
-from sensorflow.core.vocabulary import Command, PythonFunction
+from sensorflow.core.messages import SensorReported
+from sensorflow.core.vocabulary import Command, HttpCall, PythonFunction
 from sensorflow.executor.attempt_files import log_path
 from sensorflow.executor.local import LocalExecutor
 from sensorflow.home import Home, load_home
@@ -28,6 +33,7 @@ from sensorflow.sensors.supervision import SensorSupervisor
 from sensorflow.service import Service
 from sensorflow.store.sqlite import SqliteStore
 from sensorflow.tasks.command import CommandKind
+from sensorflow.tasks.http import HttpKind
 from sensorflow.tasks.python import PythonKind
 from sensorflow.web import Api, build_app
 
@@ -41,17 +47,57 @@ class CannotServeError(SensorflowError):
     """The home is served already, or the address is taken."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
+class _Address:
+    """Where the service can be reached; known once it listens."""
+
+    url: str = ""
+
+    def callback(self, token: str) -> str:
+        """Return the URL that whoever holds the token calls."""
+        return f"{self.url}/api/v1/callbacks/{token}"
+
+
+@dataclass(slots=True)
 class Running:
     """A service that serves."""
 
     home: Home
     service: Service
     store: Store
-    #: Where it can be reached, as `http://127.0.0.1:8484`.
-    url: str
+    supervisor: SensorSupervisor
+    address: _Address
     #: Ends only when the service can no longer serve.
     loop: "asyncio.Task[None]"
+
+    @property
+    def url(self) -> str:
+        """Where the service can be reached, as `http://127.0.0.1:8484`."""
+        return self.address.url
+
+    async def watch(self) -> None:
+        """Run the sensors that the home defines now, and no others."""
+        wanted = {
+            key: (definition, self.home.kinds[definition.kind])
+            for key, definition in self.home.definitions.sensors.items()
+            if definition.kind in self.home.kinds
+        }
+        await self.supervisor.run_only(wanted, home=self.home.path, instance=self.store.instance)
+
+    async def reload(self) -> dict[str, object]:
+        """Read the home's files again and go on by them.
+
+        Raises:
+            DefinitionsError: they cannot be used; all goes on by the old ones.
+        """
+        self.home = load_home(self.home.path, os.environ, SENSORS)
+        await self.service.reload(self.home.definitions)
+        await self.watch()
+        log.info("reloaded", pipelines=len(self.home.definitions.pipelines))
+        return {
+            "pipelines": len(self.home.definitions.pipelines),
+            "warnings": [str(warning) for warning in self.home.warnings],
+        }
 
 
 def serve(home: Path, host: str | None = None, port: int | None = None) -> int:
@@ -71,12 +117,24 @@ async def _serve(home: Path, settings: Settings, host: str | None, port: int | N
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with running(home, settings, host=host, port=port) as service:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _reload_soon, service)
         log.info("serving", url=service.url, pipelines=len(service.home.definitions.pipelines))
         stopped = asyncio.create_task(stop.wait())
         await asyncio.wait({stopped, service.loop}, return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
         log.info("stopping: no further attempt starts, those that run are interrupted")
     return 0
+
+
+def _reload_soon(service: Running) -> None:
+    task = asyncio.create_task(service.reload(), name="reload")
+    task.add_done_callback(_say_why_not)
+
+
+def _say_why_not(reload: "asyncio.Task[dict[str, object]]") -> None:
+    error = None if reload.cancelled() else reload.exception()
+    if error is not None:
+        log.error("not reloaded: all goes on by the old definitions", error=str(error))
 
 
 @asynccontextmanager
@@ -93,15 +151,24 @@ async def running(
         CannotServeError: the home is served already, or the address is taken.
     """
     home = load_home(home_path, os.environ, SENSORS)
-    for warning in [*home.warnings, *setting_warnings(os.environ)]:
+    for warning in [
+        *home.warnings,
+        *setting_warnings(os.environ),
+        *alert_warnings(settings, home.definitions.pipelines),
+    ]:
         log.warning(str(warning))
     host = settings.host if host is None else host
     port = settings.port if port is None else port
     async with AsyncExitStack() as stack:
         lock = stack.enter_context(_home_lock(home.path / STATE_FOLDER / "lock"))
         clock = SystemClock()
-        store = SqliteStore(home.path / settings.store)
+        store_path = home.path / settings.store
+        store_path.parent.mkdir(parents=True, exist_ok=True)
+        store = SqliteStore(store_path)
         stack.callback(store.close)
+        sender = AlertSender(alert_routes(settings))
+        stack.push_async_callback(sender.close)
+        address = _Address()
         executor = LocalExecutor(
             home.path,
             {
@@ -109,12 +176,15 @@ async def running(
                 PythonFunction: PythonKind(
                     home.path, workers=settings.python_workers, stop_grace_s=settings.stop_grace
                 ),
+                HttpCall: HttpKind(address.callback),
             },
             lambda message: service.post(message),  # noqa: PLW0108 - the service is made below, of this executor
             stop_grace_s=settings.stop_grace,
-            hidden_names=home.secret_names,
+            hidden_names=home.secret_names | settings.secret_names,
         )
-        service = Service(home.definitions, store, executor, clock, workers=settings.workers)
+        service = Service(
+            home.definitions, store, executor, clock, workers=settings.workers, tell=sender.send
+        )
         loop = asyncio.create_task(service.run(), name="service")
         stack.push_async_callback(_drain, service, executor, loop)
         started = asyncio.create_task(service.started.wait())
@@ -122,22 +192,35 @@ async def running(
         if loop.done():
             started.cancel()
             await loop
-        supervisor = SensorSupervisor(service.submit_all, clock)
-        runner = web.AppRunner(
-            build_app(_api(home, settings, host, service, store, supervisor, clock)), access_log=None
-        )
+        supervisor = SensorSupervisor(service.submit_all, clock, changed=partial(_report_sensor, service))
+        serving = Running(home, service, store, supervisor, address, loop)
+        runner = web.AppRunner(build_app(_api(serving, settings, host, clock)), access_log=None)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
-        url = await _listen(runner, host, port)
-        lock.write_text(json.dumps({"pid": os.getpid(), "url": url}))
+        address.url = await _listen(runner, host, port)
+        lock.write_text(json.dumps({"pid": os.getpid(), "url": address.url}))
         stack.push_async_callback(supervisor.stop)
-        for key, definition in home.definitions.sensors.items():
-            if definition.kind in home.kinds:
-                supervisor.start(
-                    definition, home.kinds[definition.kind], home=home.path, instance=store.instance
-                )
-            log.debug("sensor", pipeline=key[0], sensor=key[1], type=definition.kind)
-        yield Running(home, service, store, url, loop)
+        await serving.watch()
+        yield serving
+
+
+def _report_sensor(service: Service, pipeline: str, sensor: str, error: str | None) -> None:
+    service.post(SensorReported(pipeline=pipeline, sensor=sensor, error=error))
+
+
+def alert_routes(settings: Settings) -> list[AlertRoute]:
+    """Return where the settings send alerts; without any they go to the log."""
+    routes = [
+        AlertRoute(
+            LogAlerter()
+            if alert.type == "log"
+            else WebhookAlerter(alert.url or "", allow_private=settings.allow_private),
+            on=frozenset(alert.on),
+            pipelines=frozenset(alert.pipelines),
+        )
+        for alert in settings.alerts
+    ]
+    return routes or [AlertRoute(LogAlerter())]
 
 
 async def _drain(service: Service, executor: LocalExecutor, loop: "asyncio.Task[None]") -> None:
@@ -148,15 +231,9 @@ async def _drain(service: Service, executor: LocalExecutor, loop: "asyncio.Task[
     await loop
 
 
-def _api(
-    home: Home,
-    settings: Settings,
-    host: str,
-    service: Service,
-    store: Store,
-    supervisor: SensorSupervisor,
-    clock: SystemClock,
-) -> Api:
+def _api(serving: Running, settings: Settings, host: str, clock: SystemClock) -> Api:
+    service = serving.service
+
     def not_ready() -> Mapping[str, str]:
         return {"store": service.trouble} if service.trouble else {}
 
@@ -164,13 +241,15 @@ def _api(
         definitions=lambda: service.definitions,
         submit=service.submit,
         submit_all=service.submit_all,
-        store=store,
+        reload=serving.reload,
+        store=serving.store,
         clock=clock,
-        sensor_error=lambda pipeline, name: supervisor.status(pipeline, name).error,
-        log_path=lambda run_id, task, number: log_path(home.path, run_id, task, number),
+        sensor_error=lambda pipeline, name: serving.supervisor.status(pipeline, name).error,
+        log_path=lambda run_id, task, number: log_path(serving.home.path, run_id, task, number),
         not_ready=not_ready,
         workers=settings.workers,
         host=host,
+        allowed_hosts=settings.allowed_hosts,
         body_limit=settings.body_limit,
         batch_limit=settings.batch_limit,
     )
@@ -217,7 +296,11 @@ def configure_logging(settings: Settings) -> None:
     renderer = (
         structlog.processors.JSONRenderer()
         if settings.log_format == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        else structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(),
+            # A traceback with local variables would show secrets.
+            exception_formatter=structlog.dev.plain_traceback,
+        )
     )
     structlog.configure(
         processors=[

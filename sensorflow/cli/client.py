@@ -15,6 +15,22 @@ TIMEOUT_S = 30.0
 DEFAULT_PORT = 8484
 
 
+class RefusedError(CliError):
+    """The service understood, and does not do it."""
+
+    def __init__(self, code: ExitCode, status: int, problem: Mapping[str, Any]) -> None:
+        text = str(problem["detail"])
+        #: What is wrong, place by place, as the problem document lists it.
+        self.errors: list[dict[str, Any]] = problem.get("errors") or []
+        if any("file" in error for error in self.errors):
+            code = ExitCode.INVALID_DEFINITIONS
+            text = "\n".join([*(_in_file(error) for error in self.errors), text])
+        elif status == HTTPStatus.UNAUTHORIZED:
+            text += "; name a token with --token or SENSORFLOW_TOKEN"
+        super().__init__(code, text)
+        self.status = status
+
+
 def service_url(common: Common) -> str:
     """Return where the service is: `--url`, else what the settings of the home say.
 
@@ -68,6 +84,11 @@ class Client:
         with self._asked("POST", where, body, content_type) as response:
             return self._document(response)
 
+    def tell(self, where: str, **fields: object) -> Any:
+        """Send a JSON object and return the JSON of the answer; fields that are None are left out."""
+        body = {name.rstrip("_"): value for name, value in fields.items() if value is not None}
+        return self.post(where, json.dumps(body).encode())
+
     def stream(self, where: str, query: Mapping[str, object | None]) -> Iterator[bytes]:
         """Yield an answer's bytes as they come, however long that takes."""
         with self._asked("GET", _with_query(where, query), endless=True) as response:
@@ -120,20 +141,25 @@ class Client:
     def _refused(self, method: str, response: HTTPResponse) -> CliError:
         """Return the error that a problem document tells of."""
         try:
-            detail = str(json.loads(response.read())["detail"])
+            problem = json.loads(response.read())
+            problem["detail"]
         except (ValueError, KeyError, TypeError):
             return self._stranger()
-        if response.status == HTTPStatus.UNAUTHORIZED:
-            detail += "; name a token with --token or SENSORFLOW_TOKEN"
         code = ExitCode.NOT_FOUND if response.status == HTTPStatus.NOT_FOUND else ExitCode.FAILED
         if response.status == HTTPStatus.BAD_REQUEST and method == "GET":
             code = ExitCode.USAGE  # A read has nothing but arguments that could be wrong.
-        return CliError(code, detail)
+        return RefusedError(code, response.status, problem)
 
     def _stranger(self) -> CliError:
         return CliError(
             ExitCode.UNREACHABLE, f"what answers at {self.url} is no sensorflow; name it with --url"
         )
+
+
+def _in_file(error: Mapping[str, Any]) -> str:
+    """Return what is wrong in a definition file, as `validate` says it."""
+    place = f"{error['file']}:{error['line']}:{error['column']}" if error["line"] else error["file"]
+    return ": ".join(filter(None, (place, error["path"], error["message"])))
 
 
 def _split(url: str) -> SplitResult:

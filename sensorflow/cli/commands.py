@@ -10,6 +10,7 @@ import typer
 
 from sensorflow import __version__
 from sensorflow.cli import output
+from sensorflow.cli.backfilling import backfill
 from sensorflow.cli.common import (
     CliError,
     Common,
@@ -19,9 +20,11 @@ from sensorflow.cli.common import (
     shaped,
     with_common,
 )
-from sensorflow.cli.reading import logs, runs, status, why
-from sensorflow.cli.sending import emit, ready, retry
-from sensorflow.core.errors import DefinitionsError, SensorflowError
+from sensorflow.cli.graph import graph
+from sensorflow.cli.operating import cancel, mark, pause, reload, resume, retry, run, withdraw
+from sensorflow.cli.reading import events, logs, runs, status, why
+from sensorflow.cli.sending import emit, ready, redrive
+from sensorflow.core.errors import DefinitionsError, Problem, SensorflowError
 
 app = typer.Typer(
     name="sensorflow",
@@ -34,21 +37,31 @@ app = typer.Typer(
 
 def validate(common: Common) -> None:
     """Check the files of a home."""
+    from sensorflow.config.settings import alert_warnings, load_settings
     from sensorflow.home import load_home
     from sensorflow.sensors import SENSORS
 
+    problems: list[Problem] = []
+    settings = home = None
+    try:
+        settings = load_settings(common.home_dir, os.environ)
+    except DefinitionsError as error:
+        problems += error.problems
     try:
         home = load_home(common.home_dir, os.environ, SENSORS)
     except DefinitionsError as error:
+        problems += error.problems
+    if settings is None or home is None:
         if common.json:
-            output.document({"valid": False, "problems": [_problem(problem) for problem in error.problems]})
-            raise typer.Exit(ExitCode.INVALID_DEFINITIONS) from None
-        raise
+            output.document({"valid": False, "problems": [_problem(problem) for problem in problems]})
+            raise typer.Exit(ExitCode.INVALID_DEFINITIONS)
+        raise DefinitionsError(problems)
+    warnings = [*home.warnings, *alert_warnings(settings, home.definitions.pipelines)]
     found = home.definitions
     if common.json:
-        output.document({"valid": True, "problems": [], "warnings": [_problem(w) for w in home.warnings]})
+        output.document({"valid": True, "problems": [], "warnings": [_problem(w) for w in warnings]})
         return
-    for warning in home.warnings:
+    for warning in warnings:
         output.say(common, f"{warning} (a warning)")
     counts = f"{len(found.pipelines)} pipelines, {len(found.sensors)} sensors, {len(found.datasets)} datasets"
     output.line(f"valid: {counts}")
@@ -89,7 +102,13 @@ def version(common: Common) -> None:
         output.line(f"sensorflow {__version__}")
 
 
-for _verb in (validate, serve, demo, ready, emit, status, runs, why, logs, retry, version):
+_VERBS = (
+    *(validate, serve, demo, graph),
+    *(ready, emit, status, runs, why, logs, events),
+    *(run, retry, cancel, mark, pause, resume, backfill, withdraw, redrive, reload),
+    version,
+)
+for _verb in _VERBS:
     app.command(_verb.__name__)(with_common(_verb))
 
 

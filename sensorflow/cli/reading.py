@@ -1,4 +1,4 @@
-"""The verbs that ask the service: status, runs, why, logs."""
+"""The verbs that ask the service: status, runs, why, logs, events."""
 
 import sys
 from enum import StrEnum
@@ -25,13 +25,22 @@ class RunStateOption(StrEnum):
     CANCELLED = "cancelled"
 
 
+class EventStateOption(StrEnum):
+    """The states that events can be asked for."""
+
+    ACCEPTED = "accepted"
+    UNMATCHED = "unmatched"
+    REJECTED = "rejected"
+
+
 def status(common: Common) -> None:
-    """Show how the service, its pipelines and its sensors do."""
+    """Show how the service, its pipelines and its sensors do, and which alerts are open."""
     client = Client.of(common)
     pipelines = list(client.pages(path("pipelines")))
     sensors = list(client.pages(path("sensors")))
+    alerts = list(client.pages(path("alerts")))
     if common.json:
-        output.document({"url": client.url, "pipelines": pipelines, "sensors": sensors})
+        output.document({"url": client.url, "pipelines": pipelines, "sensors": sensors, "alerts": alerts})
         return
     output.line(f"service  {client.url}")
     output.line()
@@ -39,13 +48,16 @@ def status(common: Common) -> None:
         [
             pipeline["name"],
             pipeline["grain"],
+            "paused" if pipeline["paused"] else "",
             *(pipeline["runs"][state] or "" for state in _RUN_STATES),
             _last(pipeline),
         ]
         for pipeline in pipelines
     ]
-    output.table(["pipeline", "grain", *_RUN_STATES, "newest run"], rows)
+    output.table(["pipeline", "grain", "paused", *_RUN_STATES, "newest run"], rows)
     output.line()
+    for alert in alerts:
+        output.line(f"alert {alert['kind']} since {alert['opened_at']}: {alert['text']}")
     shown = (
         sensors if common.verbose else [sensor for sensor in sensors if sensor["error"] or sensor["rejected"]]
     )
@@ -65,12 +77,21 @@ def runs(
     pipeline: Annotated[str | None, typer.Argument(help="Only of this pipeline.")] = None,
     partition: Annotated[str | None, typer.Option("--partition", help="Only of this partition.")] = None,
     state: Annotated[RunStateOption | None, typer.Option("--state", help="Only in this state.")] = None,
+    backfill: Annotated[str | None, typer.Option("--backfill", help="Only of this backfill.")] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, max=500, help="At most so many.")] = 50,
 ) -> None:
     """List runs, the newest first."""
     client = Client.of(common)
-    query = {"pipeline": pipeline, "partition": partition, "state": state, "limit": limit}
-    page = client.get(path("runs"), query)
+    page = client.get(
+        path("runs"),
+        {
+            "pipeline": pipeline,
+            "partition": partition,
+            "state": state,
+            "backfill": backfill,
+            "limit": limit,
+        },
+    )
     if common.json:
         output.document(page)
         return
@@ -132,6 +153,43 @@ def logs(
     for chunk in chunks:
         sys.stdout.buffer.write(chunk)
         sys.stdout.buffer.flush()
+
+
+def events(
+    common: Common,
+    state: Annotated[EventStateOption | None, typer.Option("--state", help="Only in this state.")] = None,
+    dataset: Annotated[
+        str | None, typer.Option("--dataset", help="Only those that brought it something.")
+    ] = None,
+    after: Annotated[int, typer.Option("--after", min=0, help="Only those above this number.")] = 0,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=500, help="At most so many.")] = 50,
+) -> None:
+    """List events in the order in which they came."""
+    query = {"state": state, "dataset": dataset, "after": after, "limit": limit}
+    page = Client.of(common).get(path("events"), query)
+    if common.json:
+        output.document(page)
+        return
+    rows = [
+        [
+            event["seq"],
+            event["received_at"],
+            event["state"],
+            event["source"],
+            event["id"],
+            event["reason"] or ", ".join(arrival_words(arrival) for arrival in event["arrivals"]),
+        ]
+        for event in page["items"]
+    ]
+    output.table(["seq", "received", "state", "source", "id", "what became of it"], rows)
+    if page["next"]:
+        output.say(common, f"there are more; ask for them with --after {page['items'][-1]['seq']}")
+
+
+def arrival_words(arrival: dict[str, Any]) -> str:
+    """Return an arrival as `orders 2026-03-08 part eu (version 1)`."""
+    words = [arrival["dataset"], arrival.get("partition"), arrival["part"] and f"part {arrival['part']}"]
+    return " ".join(word for word in words if word) + f" (version {arrival['version']})"
 
 
 def find_run(client: Client, run: str) -> Any:

@@ -1,21 +1,23 @@
-"""The verbs that tell the service something: ready, emit, retry."""
+"""The verbs that tell the service of events: ready, emit, redrive."""
 
 import json
 import sys
 from collections.abc import Iterator
+from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from sensorflow.cli import output
-from sensorflow.cli.client import Client, path
+from sensorflow.cli.client import Client, RefusedError, path
 from sensorflow.cli.common import CliError, Common, ExitCode
-from sensorflow.cli.reading import find_run
+from sensorflow.cli.reading import arrival_words
 
 #: What is sent in one request at most; below the limits of the service.
 _LINES_AT_ONCE = 1000
 _BYTES_AT_ONCE = 4 * 1024 * 1024
+_COUNTS = ("accepted", "duplicates", "rejected", "invalid")
 
 
 def ready(
@@ -29,21 +31,21 @@ def ready(
     data: Annotated[str | None, typer.Option("--data", help="JSON that goes with it.")] = None,
 ) -> None:
     """Say that a dataset's partition is ready."""
-    body: dict[str, Any] = {
-        "dataset": dataset,
-        "partition": partition,
-        "part": part,
-        "id": event_id,
-        "source": source,
-        "time": time,
-    }
-    body = {name: value for name, value in body.items() if value is not None}
-    if data is not None:
-        try:
-            body["data"] = json.loads(data)
-        except ValueError as error:
-            raise CliError(ExitCode.USAGE, f"--data: expected JSON: {error}") from None
-    _tell(common, Client.of(common).post(path("ready"), json.dumps(body).encode()))
+    try:
+        content = None if data is None else json.loads(data)
+    except ValueError as error:
+        raise CliError(ExitCode.USAGE, f"--data: expected JSON: {error}") from None
+    answer = Client.of(common).tell(
+        path("ready"),
+        dataset=dataset,
+        partition=partition,
+        part=part,
+        id=event_id,
+        source=source,
+        time=time,
+        data=content,
+    )
+    _tell(common, answer)
 
 
 def emit(
@@ -65,35 +67,37 @@ def emit(
     )
     if not any(line.strip() for line in lines):
         raise CliError(ExitCode.FAILED, f"{file}: expected CloudEvents, found nothing")
-    total: dict[str, Any] = {"accepted": 0, "duplicates": 0, "rejected": 0, "invalid": 0, "events": []}
-    for first, piece in _pieces(lines):
-        answer = client.post(path("events"), b"\n".join(piece), "application/x-ndjson")
-        for count in ("accepted", "duplicates", "rejected", "invalid"):
+    total: dict[str, Any] = {**dict.fromkeys(_COUNTS, 0), "events": []}
+    pieces = list(_pieces(lines))
+    for first, piece in pieces:
+        try:
+            answer = client.post(path("events"), b"\n".join(piece), "application/x-ndjson")
+        except CliError as error:
+            if isinstance(error, RefusedError) and error.status == HTTPStatus.BAD_REQUEST and pieces[1:]:
+                answer = _no_events(piece, error)
+            else:
+                if first:
+                    output.say(common, f"of the {first} lines before: {_counted(total)}")
+                raise
+        for count in _COUNTS:
             total[count] += answer[count]
         for event in answer["events"]:
             total["events"].append({**event, "index": event["index"] + first} if "index" in event else event)
     _tell(common, total)
 
 
-def retry(
+def redrive(
     common: Common,
-    run: Annotated[str, typer.Argument(help="A run's id, or PIPELINE/PARTITION.")],
-    tasks: Annotated[list[str] | None, typer.Argument(help="Default: all that failed.")] = None,
-    downstream: Annotated[
-        bool, typer.Option("--downstream/--no-downstream", help="Let what is blocked below wait again.")
-    ] = True,
-    reason: Annotated[str | None, typer.Option("--reason", help="Kept with the operation.")] = None,
+    seq: Annotated[int, typer.Argument(min=0, help="The number of the event.")],
 ) -> None:
-    """Try the failed tasks of a run again."""
-    client = Client.of(common)
-    run_id = find_run(client, run)["id"]
-    body = {"tasks": tasks or [], "downstream": downstream, "reason": reason}
-    answer = client.post(path("runs", run_id, "retry"), json.dumps(body).encode())
+    """Read a stored event again, by the rules of now."""
+    event = Client.of(common).tell(path("events", str(seq), "redrive"))
     if common.json:
-        output.document(answer)
-        return
-    output.table(["task", "state"], [[task["name"], task["state"]] for task in answer["tasks"]])
-    output.say(common, f"see it: sensorflow why {answer['pipeline']} {answer.get('partition', '')}".rstrip())
+        output.document(event)
+    else:
+        output.line(_words(event))
+    if event["state"] == "rejected":
+        raise typer.Exit(ExitCode.FAILED)
 
 
 def _read(file: str) -> bytes:
@@ -124,6 +128,25 @@ def _pieces(lines: list[bytes]) -> Iterator[tuple[int, list[bytes]]]:
         yield first, piece
 
 
+def _no_events(piece: list[bytes], refused: RefusedError) -> dict[str, Any]:
+    """Return the answer to a piece of which no line is an event; alone the service would refuse it whole."""
+    reasons: dict[int, str] = {}
+    for error in refused.errors:
+        number, _, place = error["where"].removeprefix("/").partition("/")
+        words = f"expected {error['expected']}, found {error['found']}"
+        reasons.setdefault(int(number), f"/{place}: {words}" if place else words)
+    events = [
+        {"index": number, "state": "invalid", "reason": reasons.get(number, "expected a CloudEvent")}
+        for number, line in enumerate(piece)
+        if line.strip()
+    ]
+    return {**dict.fromkeys(_COUNTS, 0), "invalid": len(events), "events": events}
+
+
+def _counted(answer: dict[str, Any]) -> str:
+    return ", ".join(f"{answer[name]} {name}" for name in _COUNTS)
+
+
 def _tell(common: Common, answer: dict[str, Any]) -> None:
     """Print what became of the events; those that made nothing ready because they are wrong fail the verb."""
     if common.json:
@@ -132,8 +155,7 @@ def _tell(common: Common, answer: dict[str, Any]) -> None:
         for event in answer["events"]:
             output.line(_words(event))
         if len(answer["events"]) > 1:
-            counts = (f"{answer[name]} {name}" for name in ("accepted", "duplicates", "rejected", "invalid"))
-            output.say(common, ", ".join(counts))
+            output.say(common, _counted(answer))
     if answer["rejected"] or answer["invalid"]:
         raise typer.Exit(ExitCode.FAILED)
 
@@ -141,11 +163,6 @@ def _tell(common: Common, answer: dict[str, Any]) -> None:
 def _words(event: dict[str, Any]) -> str:
     if event["state"] == "invalid":
         return f"line {event['index'] + 1}: no event: {event['reason']}"
-    made = ", ".join(_arrival(arrival) for arrival in event["arrivals"])
+    made = ", ".join(arrival_words(arrival) for arrival in event["arrivals"])
     reason = f": {event['reason']}" if event["reason"] else ""
     return f"event {event['seq']} {event['state']}{' -> ' + made if made else ''}{reason}"
-
-
-def _arrival(arrival: dict[str, Any]) -> str:
-    words = [arrival["dataset"], arrival.get("partition"), arrival["part"] and f"part {arrival['part']}"]
-    return " ".join(word for word in words if word) + f" (version {arrival['version']})"

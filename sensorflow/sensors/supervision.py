@@ -1,7 +1,7 @@
 """Keeps sensors running, each in a task of its own, and knows how each of them is."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -9,14 +9,16 @@ from typing import Literal, TypeAlias
 import structlog
 
 from sensorflow.core.errors import SensorflowError
-from sensorflow.core.messages import Observed, Receipt
+from sensorflow.core.messages import Observed
 from sensorflow.core.vocabulary import Event, SensorDefinition
 from sensorflow.ports import Batch, Clock, Sensor, SensorContext
 from sensorflow.sensors.backoff import Backoff
 
-#: Stores what was observed and returns once it is on disk: one answer each.
-Submit: TypeAlias = Callable[[Sequence[Observed]], Awaitable[Sequence[Receipt | SensorflowError | None]]]
+#: Stores what was observed and returns once it is on disk: one answer each, an error where it was refused.
+Submit: TypeAlias = Callable[[Sequence[Observed]], Awaitable[Sequence[object]]]
 Sleep: TypeAlias = Callable[[float], Awaitable[None]]
+#: Told of pipeline, sensor and what is wrong with it, each time it goes down; None: it is well again.
+Changed: TypeAlias = Callable[[str, str, str | None], None]
 
 SensorState: TypeAlias = Literal["starting", "running", "failing", "stopped"]
 
@@ -50,8 +52,11 @@ class SensorSupervisor:
     disturbs no other.
     """
 
-    def __init__(self, submit: Submit, clock: Clock, sleep: Sleep = asyncio.sleep) -> None:
+    def __init__(
+        self, submit: Submit, clock: Clock, sleep: Sleep = asyncio.sleep, changed: Changed | None = None
+    ) -> None:
         self._submit = submit
+        self._changed = changed
         self._clock = clock
         self._sleep = sleep
         self._supervised: dict[tuple[str, str], _Supervised] = {}
@@ -70,9 +75,27 @@ class SensorSupervisor:
         key = (definition.pipeline, definition.name)
         if key in self._supervised:
             raise ValueError(f"sensor {definition.name} of pipeline {definition.pipeline} runs already")
-        supervised = _Supervised(definition, sensor_class, self._submit, self._clock, self._sleep)
+        supervised = _Supervised(
+            definition, sensor_class, self._submit, self._clock, self._sleep, self._changed
+        )
         self._supervised[key] = supervised
         supervised.start(home, instance)
+
+    async def run_only(
+        self,
+        wanted: Mapping[tuple[str, str], tuple[SensorDefinition, type[Sensor]]],
+        *,
+        home: Path,
+        instance: str,
+    ) -> None:
+        """Run exactly these sensors: one whose definition has not changed is not disturbed."""
+        for key, supervised in list(self._supervised.items()):
+            if key not in wanted or wanted[key][0] != supervised.definition:
+                await supervised.stop()
+                del self._supervised[key]
+        for key, (definition, sensor_class) in wanted.items():
+            if key not in self._supervised:
+                self.start(definition, sensor_class, home=home, instance=instance)
 
     async def stop(self) -> None:
         """Stop all sensors and return when they have let go of what they hold."""
@@ -94,8 +117,10 @@ class _Supervised:
         submit: Submit,
         clock: Clock,
         sleep: Sleep,
+        changed: Changed | None,
     ) -> None:
-        self._definition = definition
+        self.definition = definition
+        self._changed = changed
         self._sensor_class = sensor_class
         self._submit = submit
         self._clock = clock
@@ -104,19 +129,20 @@ class _Supervised:
         self._task: asyncio.Task[None] | None = None
         self._status = SensorStatus("starting", None, clock.now())
         self._began_at = clock.monotonic()
+        self._is_down = False
         #: What the sensor says of itself, and what the service says of its last events.
         self._reported: str | None = None
         self._refused: str | None = None
 
     def start(self, home: Path, instance: str) -> None:
         context = SensorContext(
-            pipeline=self._definition.pipeline,
-            name=self._definition.name,
+            pipeline=self.definition.pipeline,
+            name=self.definition.name,
             home=home,
             instance=instance,
             report=self._report,
         )
-        name = f"sensor {self._definition.pipeline}/{self._definition.name}"
+        name = f"sensor {self.definition.pipeline}/{self.definition.name}"
         self._task = asyncio.create_task(self._run(context), name=name)
 
     async def stop(self) -> None:
@@ -136,7 +162,7 @@ class _Supervised:
         while True:
             self._began_at = self._clock.monotonic()
             try:
-                await self._observe(self._sensor_class(self._definition.options, context))
+                await self._observe(self._sensor_class(self.definition.options, context))
             except (Exception, asyncio.CancelledError) as error:
                 if _is_cancelled():
                     raise
@@ -169,7 +195,7 @@ class _Supervised:
 
     async def _store(self, events: Sequence[Event]) -> None:
         """Submit until it is stored; what the service cannot take now it can take later."""
-        key = (self._definition.pipeline, self._definition.name)
+        key = (self.definition.pipeline, self.definition.name)
         messages = [Observed(event=event, sensor=key) for event in events]
         backoff = Backoff(*RESUBMIT_S)
         while True:
@@ -196,8 +222,13 @@ class _Supervised:
         self._enter("failing" if error else "running", error)
 
     def _enter(self, state: SensorState, error: str | None) -> None:
+        was_down, is_down = self._is_down, state == "failing"
         since = self._status.since if state == self._status.state else self._clock.now()
         self._status = SensorStatus(state, error, since)
+        # `starting` after a failure is no recovery yet.
+        self._is_down = is_down or (was_down and state == "starting")
+        if self._changed is not None and self._is_down != was_down:
+            self._changed(self.definition.pipeline, self.definition.name, error)
 
 
 def _is_cancelled() -> bool:

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from sensorflow.core.definitions import Definitions
 from sensorflow.core.errors import SensorflowError
-from sensorflow.core.messages import Message, Receipt
+from sensorflow.core.messages import Answer, Message
 from sensorflow.ports import Clock, Store
 
 MEBIBYTE = 1024 * 1024
@@ -20,8 +20,10 @@ class Api:
 
     #: The definitions of now; a reload replaces them.
     definitions: Callable[[], Definitions]
-    submit: Callable[[Message], Awaitable[Receipt | None]]
-    submit_all: Callable[[Sequence[Message]], Awaitable[Sequence[Receipt | SensorflowError | None]]]
+    submit: Callable[[Message], Awaitable[Answer]]
+    submit_all: Callable[[Sequence[Message]], Awaitable[Sequence[Answer | SensorflowError]]]
+    #: Reads the home's files again and says what is served now. Raises DefinitionsError: the old ones stay.
+    reload: Callable[[], Awaitable[Mapping[str, object]]]
     #: Only read from.
     store: Store
     clock: Clock

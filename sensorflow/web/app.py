@@ -12,7 +12,23 @@ from aiohttp.typedefs import Handler, Middleware
 
 from sensorflow.core.errors import SensorflowError
 from sensorflow.ports import StoreError
-from sensorflow.web import datasets, events, health, hooks, ingest, logs, pipelines, problems, runs, sensors
+from sensorflow.web import (
+    alerts,
+    backfills,
+    callbacks,
+    datasets,
+    events,
+    health,
+    hooks,
+    ingest,
+    logs,
+    operations,
+    pipelines,
+    problems,
+    reload,
+    runs,
+    sensors,
+)
 from sensorflow.web.api import API, Api
 from sensorflow.web.logs import STOPPING
 from sensorflow.web.problems import ProblemError
@@ -22,6 +38,11 @@ log = structlog.get_logger(__name__)
 #: Paths that answer whatever `Host` a request names: probes, and senders with proxies before us.
 _ANY_HOST = ("/healthz", "/hooks/")
 
+_SUBJECTS = (
+    *(health, ingest, hooks, callbacks, pipelines, runs, operations, logs, backfills),
+    *(events, datasets, sensors, alerts, reload),
+)
+
 
 def build_app(api: Api) -> web.Application:
     """Return the application that serves `api`; run it with `access_log=None`."""
@@ -29,8 +50,8 @@ def build_app(api: Api) -> web.Application:
     app[API] = api
     app[STOPPING] = asyncio.Event()
     app.on_shutdown.append(_stop_streams)
-    for part in (health, ingest, hooks, pipelines, runs, logs, events, datasets, sensors):
-        app.add_routes(part.routes)
+    for subject in _SUBJECTS:
+        app.add_routes(subject.routes)
     return app
 
 

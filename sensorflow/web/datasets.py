@@ -4,13 +4,19 @@ from typing import Any
 
 from aiohttp import web
 
+from sensorflow.core.errors import PartitionError
+from sensorflow.core.lateness import expected_at
+from sensorflow.core.messages import WithdrawPartition
 from sensorflow.core.readiness import missing_parts
+from sensorflow.core.reading import declared_partition, known_part
 from sensorflow.core.state import PartitionRow
-from sensorflow.core.vocabulary import Completeness, DatasetDefinition
+from sensorflow.core.vocabulary import Completeness, DatasetDefinition, Expectation
 from sensorflow.web import parameters
 from sensorflow.web.api import API, Api
+from sensorflow.web.bodies import read_model
 from sensorflow.web.parameters import make_cursor
 from sensorflow.web.problems import not_found
+from sensorflow.web.requests import WithdrawBody
 from sensorflow.web.schemas import DatasetSchema, Page, PartitionSchema, answer, instant
 from sensorflow.web.sensors import sensor_name
 
@@ -54,6 +60,23 @@ async def list_partitions(request: web.Request) -> web.Response:
     return answer(Page[PartitionSchema](items=items, next=following))
 
 
+@routes.post("/api/v1/datasets/{name}/withdraw")
+async def withdraw(request: web.Request) -> web.Response:
+    """Take a partition back, or a part of it: it is missing until its next arrival."""
+    parameters.only(request)
+    api = request.app[API]
+    dataset = _dataset_of_path(request)
+    body = await read_model(request, WithdrawBody, api.body_limit)
+    partition = declared_partition(dataset, body.partition)
+    part = None if body.part is None else known_part(dataset, body.part)
+    await api.submit(
+        WithdrawPartition(dataset=dataset.name, partition=partition, part=part, reason=body.reason)
+    )
+    row = api.store.reader.partition(dataset.name, partition)
+    assert row is not None, "what was taken back has been there"
+    return answer(_partition(api, dataset, row))
+
+
 def _dataset_of_path(request: web.Request) -> DatasetDefinition:
     name = request.match_info["name"]
     found = request.app[API].definitions().datasets.get(name)
@@ -68,11 +91,14 @@ def _dataset(api: Api, dataset: DatasetDefinition) -> DatasetSchema:
     newest = api.store.listing.newest(dataset.name)
     producer = definitions.producers.get(dataset.name)
     readers = definitions.readers.get(dataset.name, ())
+    alert = api.store.reader.open_alert(f"late/{dataset.name}")
     return DatasetSchema(
         name=dataset.name,
         grain=dataset.partitioning.grain.value,
         timezone=dataset.partitioning.timezone,
         complete=_complete(dataset.complete),
+        expect=_expect(dataset.expect) if dataset.expect else None,
+        late=list(alert.partitions) if alert else [],
         newest=_newest(newest) if newest else None,
         ready=ready,
         partial=partial,
@@ -80,8 +106,17 @@ def _dataset(api: Api, dataset: DatasetDefinition) -> DatasetSchema:
             sensor_name((sensor.pipeline, sensor.name)) for sensor in definitions.feeds.get(dataset.name, ())
         ],
         producer="/".join(producer) if producer else None,
-        consumers=list(dict.fromkeys(f"{reader.pipeline.name}/{reader.task.name}" for reader in readers)),
+        consumers=list(
+            dict.fromkeys(f"{reader.pipeline.name}/{task}" for reader in readers for task in reader.tasks)
+        ),
     )
+
+
+def _expected_at(dataset: DatasetDefinition, partition: str) -> float | None:
+    try:
+        return expected_at(dataset, partition) if dataset.expect else None
+    except PartitionError:
+        return None  # The dataset's grain is another now than when it came.
 
 
 def _complete(complete: Completeness) -> dict[str, Any] | None:
@@ -89,7 +124,17 @@ def _complete(complete: Completeness) -> dict[str, Any] | None:
         return {"parts": sorted(complete.parts)}
     if complete.count is not None:
         return {"count": complete.count}
+    if complete.quiet_s is not None:
+        return {"quiet_s": complete.quiet_s}
     return None
+
+
+def _expect(expect: Expectation) -> dict[str, Any]:
+    if expect.clock_s is None:
+        return {"after_s": expect.after_s}
+    minutes, seconds = divmod(expect.clock_s, 60)
+    clock = f"{minutes // 60:02}:{minutes % 60:02}"
+    return {"clock": f"{clock}:{seconds:02}" if seconds else clock}
 
 
 def _newest(row: PartitionRow) -> dict[str, Any]:
@@ -99,9 +144,14 @@ def _newest(row: PartitionRow) -> dict[str, Any]:
 
 def _partition(api: Api, dataset: DatasetDefinition, row: PartitionRow) -> PartitionSchema:
     parts = api.store.reader.parts(row.dataset, row.partition)
+    expected = _expected_at(dataset, row.partition)
+    state = "ready" if row.ready else "partial"
+    if row.withdrawn and not parts:
+        state = "withdrawn"
     return PartitionSchema(
         partition=row.partition or None,
-        state="ready" if row.ready else "partial",
+        state=state,
+        withdrawn=row.withdrawn,
         version=row.version,
         arrivals=row.arrivals,
         parts=sorted(part for part in parts if part),
@@ -109,5 +159,7 @@ def _partition(api: Api, dataset: DatasetDefinition, row: PartitionRow) -> Parti
         first_at=instant(row.first_at),
         last_at=instant(row.last_at),
         ready_at=instant(row.ready_at),
+        expected_at=instant(expected),
+        late=None if expected is None else not row.ready and expected < api.clock.now(),
         last_seq=max((part.seq for part in parts.values()), default=None),
     )

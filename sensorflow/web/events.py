@@ -4,12 +4,12 @@ from aiohttp import web
 
 from sensorflow.core.definitions import MAKES_RUNS
 from sensorflow.core.errors import PartitionError
-from sensorflow.core.messages import EventState
-from sensorflow.core.partitions import containing
+from sensorflow.core.messages import EventState, Redrive
+from sensorflow.core.selection import reading_runs
 from sensorflow.core.state import ArrivalRow, EventRow, RunRow
-from sensorflow.core.vocabulary import Selection
 from sensorflow.web import parameters
 from sensorflow.web.api import API, Api
+from sensorflow.web.ingest import stored
 from sensorflow.web.parameters import make_cursor, wrong_parameter
 from sensorflow.web.pipelines import run_reference
 from sensorflow.web.problems import not_found
@@ -47,10 +47,7 @@ async def show_event(request: web.Request) -> web.Response:
     """Show one event, what it made ready, and the runs that stand for that."""
     parameters.only(request)
     api = request.app[API]
-    seq = request.match_info["seq"]
-    row = api.store.reader.event(int(seq)) if seq.isascii() and seq.isdigit() and len(seq) < 19 else None
-    if row is None:
-        raise not_found(f'there is no event "{seq}"')
+    row = _event_of_path(request)
     document = EventDetail(
         **dict(_event(api, row)),
         data=row.event.data,
@@ -58,6 +55,23 @@ async def show_event(request: web.Request) -> web.Response:
         runs=[run_reference(run) for run in _runs(api, row.seq)],
     )
     return answer(document)
+
+
+@routes.post("/api/v1/events/{seq}/redrive")
+async def redrive_event(request: web.Request) -> web.Response:
+    """Read a stored event by the rules of now; what it makes that was not there is answered."""
+    parameters.only(request)
+    told = await request.app[API].submit(Redrive(seq=_event_of_path(request).seq))
+    return answer(stored(told))
+
+
+def _event_of_path(request: web.Request) -> EventRow:
+    seq = request.match_info["seq"]
+    reader = request.app[API].store.reader
+    row = reader.event(int(seq)) if seq.isascii() and seq.isdigit() and len(seq) < 19 else None
+    if row is None:
+        raise not_found(f'there is no event "{seq}"')
+    return row
 
 
 def _after(request: web.Request) -> int:
@@ -107,13 +121,11 @@ def _runs(api: Api, seq: int) -> list[RunRow]:
         for reader in definitions.readers.get(arrival.dataset, ()):
             if dataset is None or reader.input.selection not in MAKES_RUNS:
                 continue
-            partition = arrival.partition
-            if reader.input.selection is Selection.ALL:
-                try:
-                    partition = containing(dataset.partitioning, partition, reader.pipeline.partitioning)
-                except PartitionError:
-                    continue  # The dataset's grain is another now than when the event came.
-            run = api.store.reader.run_of(reader.pipeline.name, partition)
-            if run is not None:
-                found[run.id] = run
+            own = reader.pipeline.partitioning
+            try:
+                keys = reading_runs(own, reader.input, dataset.partitioning, arrival.partition) or ()
+            except PartitionError:
+                continue  # The dataset's grain is another now than when the event came.
+            rows = (api.store.reader.run_of(reader.pipeline.name, key) for key in keys)
+            found.update((row.id, row) for row in rows if row is not None)
     return list(found.values())

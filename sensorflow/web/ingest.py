@@ -7,7 +7,7 @@ from aiohttp import web
 from uuid_utils.compat import uuid7
 
 from sensorflow.core.errors import SensorflowError, UnknownDatasetError
-from sensorflow.core.messages import Arrival, DeclaredReady, EventState, Observed, Receipt
+from sensorflow.core.messages import Answer, Arrival, DeclaredReady, EventState, Observed, Receipt
 from sensorflow.core.reading import declared_partition, known_part
 from sensorflow.core.vocabulary import Event
 from sensorflow.web import parameters
@@ -15,12 +15,12 @@ from sensorflow.web.api import API
 from sensorflow.web.bodies import json_of, parse_json, read_body, read_model, require_type
 from sensorflow.web.cloudevents import NoEventError, read_binary, read_structured
 from sensorflow.web.problems import bad_request
+from sensorflow.web.requests import ReadyBody
 from sensorflow.web.schemas import (
     ArrivalSchema,
     ErrorPlace,
     IngestAnswer,
     InvalidSchema,
-    ReadyBody,
     ReceiptSchema,
     answer,
 )
@@ -142,13 +142,13 @@ def _read(document: object) -> Event | NoEventError:
         return error
 
 
-def stored(receipt: Receipt | None) -> ReceiptSchema:
+def stored(told: Answer) -> ReceiptSchema:
     """Return what is answered to an event that is on disk."""
-    assert receipt is not None, "events are answered with receipts"
-    return receipt_schema(receipt)
+    assert isinstance(told, Receipt), "events are answered with receipts"
+    return receipt_schema(told)
 
 
-def _told(place: int, told: Receipt | SensorflowError | None) -> ReceiptSchema | InvalidSchema:
+def _told(place: int, told: Answer | SensorflowError) -> ReceiptSchema | InvalidSchema:
     if isinstance(told, SensorflowError):
         return InvalidSchema(index=place, reason=str(told))
     return stored(told)

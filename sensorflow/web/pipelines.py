@@ -1,25 +1,31 @@
 """Pipelines: what they are defined as, their graph, and how their runs do."""
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
 from sensorflow.core.definitions import leaves
+from sensorflow.core.messages import PausePipeline
 from sensorflow.core.state import RunRow
 from sensorflow.core.vocabulary import (
     Action,
     Command,
     DatasetInput,
+    HttpCall,
     Input,
     InputGroup,
+    Partitioning,
     PipelineDefinition,
     Selection,
     TaskDefinition,
 )
 from sensorflow.web import parameters
 from sensorflow.web.api import API, Api
+from sensorflow.web.bodies import read_optional
 from sensorflow.web.parameters import make_cursor
 from sensorflow.web.problems import not_found
+from sensorflow.web.requests import ReasonBody
 from sensorflow.web.schemas import Edge, Page, PipelineSchema, PipelineSummary, RunCounts, answer
 
 routes = web.RouteTableDef()
@@ -51,21 +57,23 @@ async def show_pipeline(request: web.Request) -> web.Response:
     """Show a pipeline's definition and graph."""
     api = request.app[API]
     parameters.only(request)
-    name = request.match_info["name"]
-    definitions = api.definitions()
-    pipeline = definitions.pipelines.get(name)
-    if pipeline is None:
-        known = ", ".join(sorted(definitions.pipelines)) or "none"
-        raise not_found(f'there is no pipeline "{name}"; there are: {known}')
-    tasks = [pipeline.tasks[task] for task in definitions.graphs[name].order]
+    pipeline = known_pipeline(api, request.match_info["name"])
+    name = pipeline.name
+    tasks = [pipeline.tasks[task] for task in api.definitions().graphs[name].order]
+    dimensions = {each: _dimension(found) for each, found in pipeline.partitioning.dimensions}
     document = PipelineSchema(
         **dict(_summary(api, pipeline)),
         keys=list(pipeline.partitioning.keys),
+        dimensions=dimensions or None,
         start=pipeline.start,
         end=pipeline.end,
         late=pipeline.late.value,
         max_active_runs=pipeline.max_active_runs,
         concurrency=pipeline.concurrency,
+        schedule=pipeline.schedule,
+        catchup=pipeline.catchup.value,
+        sequential=pipeline.sequential,
+        expire_s=pipeline.expire_s,
         file=pipeline.file,
         tasks=[_task(task) for task in tasks],
         edges=[Edge(source=upstream, target=task.name) for task in tasks for upstream in task.after],
@@ -74,15 +82,50 @@ async def show_pipeline(request: web.Request) -> web.Response:
     return answer(document)
 
 
+@routes.post("/api/v1/pipelines/{name}/pause")
+async def pause_pipeline(request: web.Request) -> web.Response:
+    """Let no attempt of a pipeline start; what arrives is recorded."""
+    return await _pause(request, paused=True)
+
+
+@routes.post("/api/v1/pipelines/{name}/resume")
+async def resume_pipeline(request: web.Request) -> web.Response:
+    """Let what has become ready start."""
+    return await _pause(request, paused=False)
+
+
+async def _pause(request: web.Request, *, paused: bool) -> web.Response:
+    parameters.only(request)
+    api = request.app[API]
+    name = known_pipeline(api, request.match_info["name"]).name
+    body = await read_optional(request, ReasonBody, api.body_limit)
+    await api.submit(PausePipeline(pipeline=name, paused=paused, reason=body.reason))
+    return answer(_summary(api, known_pipeline(api, name)))
+
+
+def known_pipeline(api: Api, name: str) -> PipelineDefinition:
+    """Return the definition of a pipeline.
+
+    Raises:
+        ProblemError: 404, there is none.
+    """
+    found = api.definitions().pipelines
+    if name not in found:
+        raise not_found(f'there is no pipeline "{name}"; there are: {", ".join(sorted(found)) or "none"}')
+    return found[name]
+
+
 def _summary(api: Api, pipeline: PipelineDefinition) -> PipelineSummary:
     listing = api.store.listing
     counts = {state.value: count for state, count in listing.run_counts(pipeline.name).items()}
     last = listing.last_run(pipeline.name)
+    row = api.store.reader.pipeline(pipeline.name)
     return PipelineSummary(
         name=pipeline.name,
         description=pipeline.description,
         grain=pipeline.partitioning.grain.value,
         timezone=pipeline.partitioning.timezone,
+        paused=row.paused if row else pipeline.paused,
         runs=RunCounts(**counts),
         last_run=run_reference(last) if last else None,
     )
@@ -94,12 +137,21 @@ def run_reference(run: RunRow) -> dict[str, str]:
     return {**named, "partition": run.partition} if run.partition else named
 
 
+def _dimension(partitioning: Partitioning) -> dict[str, Any]:
+    return {
+        "grain": partitioning.grain.value,
+        "timezone": partitioning.timezone,
+        "keys": list(partitioning.keys),
+    }
+
+
 def _task(task: TaskDefinition) -> dict[str, Any]:
     """Return a task's definition. Of `env` only the names: values may be secrets."""
     return {
         "name": task.name,
         "after": list(task.after),
         "when": task.when.value,
+        "skipped": "block" if task.skipped_blocks else "succeed",
         "inputs": [_input(item) for item in task.inputs],
         "reads": list(dict.fromkeys(leaf.dataset for leaf in leaves(task.inputs))),
         "outputs": list(task.outputs),
@@ -120,6 +172,17 @@ def _task(task: TaskDefinition) -> dict[str, Any]:
 def _action(action: Action) -> dict[str, Any]:
     if isinstance(action, Command):
         return {"kind": "run", "run": list(action.argv) if action.argv else action.line}
+    if isinstance(action, HttpCall):
+        # No more of the URL than its server, no more of a header than its name: the rest may be secret.
+        server = urlsplit(action.url)
+        return {
+            "kind": "http",
+            "method": action.method,
+            "url": f"{server.scheme}://{server.netloc.rpartition('@')[2]}",
+            "headers": sorted(action.headers),
+            "wait": "callback" if action.callback else None,
+            "lease_s": action.lease_s if action.callback else None,
+        }
     return {"kind": "python", "python": f"{action.module}:{action.function}"}
 
 
@@ -136,6 +199,8 @@ def _input(item: Input) -> dict[str, Any]:
         "count": item.count or None,
         "at_least": item.at_least,
         "optional_after_s": item.optional_after_s,
+        "max_age_s": item.max_age_s,
+        "dimensions": {name: list(keys) for name, keys in item.dimensions.items()},
         "text": _words(item),
     }
 
@@ -149,6 +214,8 @@ def _words(item: Input) -> str:
         words += f", at least {item.at_least}"
     if item.optional_after_s is not None:
         words += f", optional {item.optional_after_s:g} s after its end"
+    if item.max_age_s is not None:
+        words += f", not older than {item.max_age_s:g} s"
     return words
 
 

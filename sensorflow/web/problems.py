@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from sensorflow.core.errors import (
     ConflictError,
+    DefinitionsError,
     NotFoundError,
     OverloadedError,
     SensorflowError,
@@ -17,7 +18,7 @@ from sensorflow.core.errors import (
     UnknownDatasetError,
 )
 from sensorflow.ports import StoreError
-from sensorflow.web.schemas import ErrorPlace, ProblemDocument
+from sensorflow.web.schemas import ErrorPlace, FileError, ProblemDocument
 
 #: What a client that is told 503 should wait.
 RETRY_AFTER_S = 1
@@ -41,7 +42,7 @@ class ProblemError(Exception):
         status: HTTPStatus,
         detail: str,
         *,
-        errors: Sequence[ErrorPlace] = (),
+        errors: Sequence[ErrorPlace | FileError] = (),
         headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(detail)
@@ -68,11 +69,30 @@ def unprocessable(detail: str, *errors: ErrorPlace) -> ProblemError:
 
 def from_domain(error: SensorflowError) -> ProblemError:
     """Return the answer to an error that the core or the service raised."""
+    if isinstance(error, DefinitionsError):
+        return _from_files(error)
     status = next(
         (status for kind, status in _STATUS if isinstance(error, kind)), HTTPStatus.UNPROCESSABLE_ENTITY
     )
     headers = {"Retry-After": str(RETRY_AFTER_S)} if status is HTTPStatus.SERVICE_UNAVAILABLE else None
     return ProblemError(status, str(error) or status.phrase, headers=headers)
+
+
+def _from_files(error: DefinitionsError) -> ProblemError:
+    """Return the answer to files that cannot be used, with all that is wrong in them."""
+    errors = [
+        FileError(
+            file=problem.file,
+            line=problem.line,
+            column=problem.column,
+            path=problem.path,
+            message=problem.message,
+        )
+        for problem in error.problems
+    ]
+    things = "1 thing is" if len(errors) == 1 else f"{len(errors)} things are"
+    detail = f"{things} wrong in the home's files; the definitions from before stay"
+    return ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=errors)
 
 
 def from_http(error: web.HTTPException) -> ProblemError:

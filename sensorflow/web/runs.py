@@ -1,25 +1,24 @@
-"""Runs: what they are, why they wait, and another try of them."""
+"""Runs: what they are, what was done to them, and why they wait."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from aiohttp import web
 
 from sensorflow.core.definitions import Definitions
 from sensorflow.core.errors import PartitionError
 from sensorflow.core.explain import TaskWaits, Wait, Why, explain
-from sensorflow.core.messages import RetryTasks
 from sensorflow.core.partitions import bounds
 from sensorflow.core.state import AttemptRow, RunRow, TaskRow
 from sensorflow.core.states import RunState, TaskState
 from sensorflow.web import parameters
 from sensorflow.web.api import API, Api
-from sensorflow.web.bodies import read_model
 from sensorflow.web.parameters import make_cursor, wrong_parameter
 from sensorflow.web.problems import not_found
 from sensorflow.web.schemas import (
     AttemptSchema,
+    OperationSchema,
     Page,
-    RetryBody,
+    RunDetail,
     RunSchema,
     TaskSchema,
     TaskWaitsSchema,
@@ -32,6 +31,9 @@ from sensorflow.web.schemas import (
 #: States of tasks that wait for something that can be said.
 _EXPLAINED = frozenset({TaskState.WAITING, TaskState.QUEUED, TaskState.RETRYING, TaskState.BLOCKED})
 
+#: So many runs of a list say what they wait for, so that a long list does not hold up everybody else.
+MAX_EXPLAINED = 50
+
 routes = web.RouteTableDef()
 
 
@@ -39,28 +41,29 @@ routes = web.RouteTableDef()
 async def list_runs(request: web.Request) -> web.Response:
     """List runs, the newest first."""
     api = request.app[API]
-    parameters.only(request, "pipeline", "partition", "state", "limit", "cursor")
+    parameters.only(request, "pipeline", "partition", "state", "backfill", "limit", "cursor")
     pipeline = parameters.text(request, "pipeline")
     limit = parameters.limit(request)
     rows = api.store.listing.runs(
         pipeline=pipeline,
         partition=parameters.text(request, "partition"),
         state=parameters.state(request, RunState),
+        backfill=parameters.text(request, "backfill"),
         before=parameters.cursor(request, "runs"),
         limit=limit + 1,
     )
     if not rows and pipeline is not None:
         require_pipeline_filter(api, pipeline)
     following = make_cursor("runs", rows[limit - 1].id) if len(rows) > limit else None
-    return answer(Page[RunSchema](items=[run_schema(api, row) for row in rows[:limit]], next=following))
+    items = [run_schema(api, row, explained=place < MAX_EXPLAINED) for place, row in enumerate(rows[:limit])]
+    return answer(Page[RunSchema](items=items, next=following))
 
 
 @routes.get("/api/v1/runs/{id}")
 async def show_run(request: web.Request) -> web.Response:
-    """Show one run with its tasks and their attempts."""
+    """Show one run with its tasks, their attempts, and what operators did."""
     parameters.only(request)
-    api = request.app[API]
-    return answer(run_schema(api, run_of_path(request)))
+    return answer(run_detail(request.app[API], run_of_path(request)))
 
 
 @routes.get("/api/v1/runs/{id}/why")
@@ -89,19 +92,6 @@ async def why_pipeline(request: web.Request) -> web.Response:
     return answer(why_schema(found, found.run.id if found.run else None, task))
 
 
-@routes.post("/api/v1/runs/{id}/retry")
-async def retry_run(request: web.Request) -> web.Response:
-    """Try failed tasks again, in the same generation."""
-    parameters.only(request)
-    api = request.app[API]
-    run = run_of_path(request)
-    body = await read_model(request, RetryBody, api.body_limit) if request.body_exists else RetryBody()
-    await api.submit(
-        RetryTasks(run_id=run.id, tasks=tuple(body.tasks), downstream=body.downstream, reason=body.reason)
-    )
-    return answer(run_schema(api, run_of_path(request)))
-
-
 def run_of_path(request: web.Request) -> RunRow:
     """Return the run that the path names.
 
@@ -128,8 +118,17 @@ def require_pipeline_filter(api: Api, pipeline: str) -> None:
         )
 
 
-def run_schema(api: Api, run: RunRow) -> RunSchema:
-    """Return a run as it is answered, with every task and what that waits for."""
+def run_detail(api: Api, run: RunRow) -> RunDetail:
+    """Return a run by itself: as in a list, and with what operators did to it."""
+    operations = [
+        OperationSchema(at=instant(row.at), kind=row.kind, task=row.task or None, reason=row.reason)
+        for row in api.store.listing.operations(run.id)
+    ]
+    return RunDetail(**dict(run_schema(api, run)), operations=operations)
+
+
+def run_schema(api: Api, run: RunRow, *, explained: bool = True) -> RunSchema:
+    """Return a run as it is answered, with every task; `explained`: and with what each waits for."""
     definitions = api.definitions()
     state = api.store.reader
     rows = state.tasks(run.id)
@@ -141,7 +140,7 @@ def run_schema(api: Api, run: RunRow) -> RunSchema:
         *(graph.order if graph else ()),
         *(name for name in rows if not graph or name not in graph.order),
     ]
-    waits = _waits(api, run, rows) if graph else {}
+    waits = _waits(api, run, rows) if graph and explained else {}
     return RunSchema(
         id=run.id,
         pipeline=run.pipeline,
@@ -155,6 +154,7 @@ def run_schema(api: Api, run: RunRow) -> RunSchema:
         created_at=instant(run.created_at),
         started_at=instant(run.started_at),
         ended_at=instant(run.ended_at),
+        backfill=run.backfill or None,
         tasks=[_task(name, rows.get(name), attempts.get(name, ()), waits.get(name)) for name in names],
     )
 
@@ -224,7 +224,7 @@ def _partition_end(definitions: Definitions, run: RunRow) -> str | None:
 
 
 def _task(
-    name: str, row: TaskRow | None, attempts: list[AttemptRow] | tuple[()], waits: TaskWaits | None
+    name: str, row: TaskRow | None, attempts: Sequence[AttemptRow], waits: TaskWaits | None
 ) -> TaskSchema:
     return TaskSchema(
         name=name,

@@ -71,6 +71,19 @@ class ErrorPlace(Schema):
     found: str
 
 
+class FileError(Schema):
+    """One thing that is wrong in a definition file."""
+
+    #: Relative to the home.
+    file: str
+    #: From 1; 0 where the whole file is meant.
+    line: int
+    column: int
+    #: Dotted, as `tasks.load.retries.max`; empty where the whole file is meant.
+    path: str
+    message: str
+
+
 class ProblemDocument(Schema):
     """What every error is answered with (RFC 9457)."""
 
@@ -78,7 +91,7 @@ class ProblemDocument(Schema):
     title: str
     status: int
     detail: str
-    errors: list[ErrorPlace] | None = None
+    errors: list[ErrorPlace | FileError] | None = None
 
 
 class Page(Schema, Generic[Item]):
@@ -87,31 +100,6 @@ class Page(Schema, Generic[Item]):
     items: list[Item]
     #: The `cursor` of the next page; null where this is the last.
     next: str | None
-
-
-# What is sent
-
-
-class ReadyBody(Schema):
-    """Says that a dataset's partition, or a part of it, is there."""
-
-    dataset: Name
-    partition: Name | None = None
-    part: Name | None = None
-    id: Name | None = None
-    source: Name | None = None
-    time: Annotated[str, AfterValidator(iso_time)] | None = None
-    data: Any = None
-
-
-class RetryBody(Schema):
-    """Asks for another try of failed tasks."""
-
-    #: Empty or absent: every failed or cancelled task.
-    tasks: list[Name] = []
-    #: Put what is blocked below back to waiting.
-    downstream: bool = True
-    reason: Annotated[str, Field(max_length=2000)] | None = None
 
 
 # What is answered
@@ -212,7 +200,25 @@ class RunSchema(Schema):
     created_at: str | None
     started_at: str | None
     ended_at: str | None
+    #: Whose limits hold for it; absent for runs of no backfill.
+    backfill: OptionalText = None
     tasks: list[TaskSchema]
+
+
+class OperationSchema(Schema):
+    """What an operator did, and why."""
+
+    at: str | None
+    #: `make`, `retry`, `cancel`, `mark`, ...
+    kind: str
+    task: OptionalText = None
+    reason: str | None
+
+
+class RunDetail(RunSchema):
+    """A run with what operators did to it, the oldest first."""
+
+    operations: list[OperationSchema]
 
 
 class TaskWaitsSchema(Schema):
@@ -251,6 +257,7 @@ class PipelineSummary(Schema):
     description: str
     grain: str
     timezone: str
+    paused: bool
     runs: RunCounts
     #: The id, partition and state of the newest run; null before the first.
     last_run: Mapping[str, str] | None
@@ -267,11 +274,19 @@ class PipelineSchema(PipelineSummary):
     """A pipeline with its definition and its graph."""
 
     keys: list[str]
+    #: Of a pipeline of several dimensions: grain, timezone and keys of each, by name.
+    dimensions: Annotated[dict[str, dict[str, Any]] | None, Field(exclude_if=_absent)] = None
     start: str | None
     end: str | None
     late: str
     max_active_runs: int
     concurrency: int
+    #: Cron, in the pipeline's time zone.
+    schedule: str | None
+    catchup: str
+    sequential: bool
+    #: A run that has waited so long is cancelled; null where it waits for ever.
+    expire_s: float | None
     file: str
     tasks: list[dict[str, Any]]
     edges: list[Edge]
@@ -305,6 +320,10 @@ class DatasetSchema(Schema):
     timezone: str
     #: What makes a partition complete; null where one arrival does.
     complete: dict[str, Any] | None
+    #: When a partition should be there: `clock`, or `after_s` behind its end; null where nobody said.
+    expect: dict[str, Any] | None
+    #: The partitions that an alert is open for.
+    late: list[str]
     #: The newest ready partition; null where none is.
     newest: dict[str, Any] | None
     ready: int
@@ -322,7 +341,9 @@ class PartitionSchema(Schema):
 
     #: Absent for datasets without partitions.
     partition: OptionalText = None
+    #: `ready`, `partial`, or `withdrawn`: taken back, and nothing has come since.
     state: str
+    withdrawn: bool
     version: int
     arrivals: int
     parts: list[str]
@@ -330,6 +351,10 @@ class PartitionSchema(Schema):
     first_at: str | None
     last_at: str | None
     ready_at: str | None
+    #: When it should be there; absent where nobody said.
+    expected_at: OptionalText = None
+    #: It is not there, and should be; absent where nobody said when.
+    late: Annotated[bool | None, Field(exclude_if=_absent)] = None
     #: The `seq` of the event that came last for it.
     last_seq: int | None
 
@@ -368,6 +393,81 @@ class EventDetail(EventSchema):
     runs: list[Mapping[str, str]]
 
 
+class BackfillSchema(Schema):
+    """Runs for many partitions, made on request, and how far they are."""
+
+    id: str
+    pipeline: str
+    #: The range that was asked for; absent where partitions were listed.
+    first: Annotated[str | None, Field(serialization_alias="from", exclude_if=_absent)] = None
+    last: Annotated[str | None, Field(serialization_alias="to", exclude_if=_absent)] = None
+    only: str
+    order: str
+    #: So many of its runs have a task running at once, at most.
+    max_active: int
+    #: They fire without inputs and times.
+    force: bool
+    #: `waiting`, `running`, `succeeded`, `failed` or `cancelled`.
+    state: str
+    #: How many runs it was given.
+    total: int
+    #: Those that are its own now, by state; a later backfill may have taken some over.
+    runs: RunCounts
+    created_at: str | None
+    cancelled_at: str | None
+    reason: str | None
+
+
+class PlannedSchema(Schema):
+    """What a backfill would do about a partition."""
+
+    partition: str
+    #: `make`, `adopt` (a waiting run), `retry`, `rerun` (its next generation) or `skip`.
+    action: str
+    #: The run that is there; null where there is none.
+    run: str | None
+    state: RunState | None
+    #: What it would wait for; empty where it would start.
+    waiting_for: list[WaitSchema]
+
+
+class BackfillPlan(Schema):
+    """What a backfill would do; nothing of it is done."""
+
+    pipeline: str
+    only: str
+    order: str
+    max_active: int
+    force: bool
+    #: How many runs it would be given.
+    total: int
+    #: By partition, in the order in which they would fire; those that would be skipped among them.
+    items: list[PlannedSchema]
+
+
+class AlertSchema(Schema):
+    """Something that somebody should know, once for each cause."""
+
+    id: str
+    #: `failed`, `late` or `sensor_down`.
+    kind: str
+    #: `open` or `resolved`.
+    state: str
+    text: str
+    pipeline: OptionalText = None
+    dataset: OptionalText = None
+    partitions: list[str]
+    run: OptionalText = None
+    opened_at: str | None
+    resolved_at: str | None
+
+
+class CallbackAnswer(Schema):
+    """The word of who works on a task is kept."""
+
+    state: str
+
+
 class Ok(Schema):
     """The answer of the probes."""
 
@@ -376,10 +476,11 @@ class Ok(Schema):
     problems: Mapping[str, str] = Field(default={}, exclude_if=lambda found: not found)
 
 
-def answer(document: BaseModel, status: int = 200) -> web.Response:
+def answer(document: BaseModel, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
     """Return a shape as an answer of JSON."""
     return web.Response(
         status=status,
-        body=document.model_dump_json().encode(),
+        headers=headers,
+        body=document.model_dump_json(by_alias=True).encode(),
         content_type="application/json",
     )

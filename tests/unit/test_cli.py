@@ -78,6 +78,15 @@ def test_common_options_stand_before_or_after_the_verb(cli: Cli, arguments: tupl
         ("logs", "run", "task", "--attempt", "0"),
         ("logs", "run", "task", "-f", "--json"),
         ("ready", "orders", "--data", "{"),
+        ("backfill", "sales"),
+        ("backfill", "sales", "2026-03-01"),
+        ("backfill", "sales", "2026-03-01", "2026-03-02", "--partition", "2026-03-04"),
+        ("backfill", "sales", "2026-03-01", "2026-03-02", "--only", "some"),
+        ("backfill", "sales", "2026-03-01", "2026-03-02", "--max-active", "0"),
+        ("withdraw", "orders", "2026-03-08"),
+        ("mark", "sales/2026-03-08", "load", "failed"),
+        ("graph", "sales", "--format", "png"),
+        ("redrive", "first"),
         ("runs", "--url", "ftp://here"),
         ("runs", "--url", "http://127.0.0.1:port"),
     ],
@@ -97,6 +106,16 @@ def test_a_call_that_makes_no_sense_exits_2_with_a_reason(cli: Cli, arguments: t
         ("logs", "sales/2026-03-08", "load"),
         ("retry", "sales/2026-03-08"),
         ("ready", "orders", "2026-03-08"),
+        ("run", "sales", "2026-03-08"),
+        ("cancel", "sales/2026-03-08"),
+        ("mark", "run", "load", "skipped"),
+        ("pause", "sales"),
+        ("resume", "sales"),
+        ("withdraw", "orders", "2026-03-08", "--reason", "wrong"),
+        ("backfill", "sales", "2026-03-01", "2026-03-02"),
+        ("events",),
+        ("redrive", "1"),
+        ("reload",),
     ],
 )
 def test_a_service_that_does_not_answer_exits_5_and_says_the_next_step(
@@ -138,6 +157,63 @@ def test_validate_names_file_line_and_column_of_all_that_is_wrong_and_exits_4(
     document = json.loads(cli("--home", home, "validate", "--json").out)
     assert document["valid"] is False
     assert {problem["line"] for problem in document["problems"]} == {4, 5}
+
+
+GRAPH = """\
+name: sales
+datasets: {rates: {partition: none}}
+tasks:
+  load: {inputs: [orders, {any: [prices, rates]}], run: [echo]}
+  end: {after: [load], run: [echo], outputs: [sales_daily]}
+  tell: {after: [load, end], when: any_failed, run: [echo]}
+"""
+
+
+def test_a_graph_as_text_says_what_each_task_comes_after_reads_and_makes(cli: Cli, tmp_path: Path) -> None:
+    ended = cli("graph", "sales", "--home", make_home(tmp_path, GRAPH))
+    assert ended.out.splitlines() == [
+        "sales (daily)",
+        "  load: reads orders, prices, rates",
+        "    end: after load; makes sales_daily",
+        "      tell: after load, end; when any_failed",
+    ]
+    assert ended.code == 0
+
+
+def test_a_graph_is_drawn_for_mermaid_and_graphviz_with_names_only_as_labels(
+    cli: Cli, tmp_path: Path
+) -> None:
+    home = make_home(tmp_path, GRAPH)
+    assert cli("graph", "sales", "--home", home, "--format", "mermaid").out.splitlines() == [
+        "flowchart LR",
+        '  dataset0[("orders")]',
+        '  dataset1[("prices")]',
+        '  dataset2[("rates")]',
+        '  dataset3[("sales_daily")]',
+        '  task0["load"]',
+        '  task1["end"]',
+        '  task2["tell"]',
+        "  dataset0 --> task0",
+        "  dataset1 --> task0",
+        "  dataset2 --> task0",
+        "  task0 --> task1",
+        "  task1 --> dataset3",
+        "  task0 --> task2",
+        "  task1 --> task2",
+    ]
+    dot = cli("graph", "sales", "--home", home, "--format", "dot").out
+    assert dot.startswith('digraph "sales" {\n') and dot.endswith("}\n")
+    assert '"task load" -> "task end";' in dot and '"task end" -> "dataset sales_daily";' in dot
+    document = json.loads(cli("graph", "sales", "--home", home, "--format", "dot", "--json").out)
+    assert (document["pipeline"], document["format"], document["graph"] + "\n") == ("sales", "dot", dot)
+
+
+def test_a_graph_of_no_pipeline_exits_3_and_of_a_broken_home_4(cli: Cli, tmp_path: Path) -> None:
+    home = make_home(tmp_path, GOOD)
+    ended = cli("graph", "nobody", "--home", home)
+    assert (ended.code, ended.out, "sales" in ended.err) == (3, "", True)
+    (tmp_path / "pipelines" / "sales.yaml").write_text("name: [")
+    assert cli("graph", "sales", "--home", home).code == 4
 
 
 def test_emit_of_a_file_that_is_not_there_exits_3(cli: Cli, nobody: str, tmp_path: Path) -> None:

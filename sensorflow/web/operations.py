@@ -1,0 +1,98 @@
+"""What operators do to runs: make, retry, cancel, mark."""
+
+from http import HTTPStatus
+
+from aiohttp import web
+
+from sensorflow.core.errors import PartitionError
+from sensorflow.core.messages import CancelRun, Made, MakeRun, MarkTask, RetryTasks
+from sensorflow.core.partitions import read_partition
+from sensorflow.core.states import TaskState
+from sensorflow.core.vocabulary import Partitioning
+from sensorflow.web import parameters
+from sensorflow.web.api import API
+from sensorflow.web.bodies import read_model, read_optional
+from sensorflow.web.pipelines import known_pipeline
+from sensorflow.web.problems import shown, unprocessable
+from sensorflow.web.requests import MarkBody, ReasonBody, RetryBody, RunBody
+from sensorflow.web.runs import run_detail, run_of_path
+from sensorflow.web.schemas import ErrorPlace, answer
+
+routes = web.RouteTableDef()
+
+
+@routes.post("/api/v1/runs")
+async def make_run(request: web.Request) -> web.Response:
+    """Make a pipeline's run for a partition: 201 where there was none, else 200."""
+    parameters.only(request)
+    api = request.app[API]
+    body = await read_model(request, RunBody, api.body_limit)
+    pipeline = known_pipeline(api, body.pipeline)
+    partition = sent_partition(pipeline.partitioning, body.partition, "/partition")
+    made = await api.submit(
+        MakeRun(pipeline=pipeline.name, partition=partition, force=body.force, reason=body.reason)
+    )
+    assert isinstance(made, Made), "a run that is asked for is answered with its id"
+    run = api.store.reader.run(made.id)
+    assert run is not None, "a run that was made is stored"
+    status = HTTPStatus.CREATED if made.created else HTTPStatus.OK
+    return answer(run_detail(api, run), status, {"Location": f"/api/v1/runs/{run.id}"})
+
+
+@routes.post("/api/v1/runs/{id}/retry")
+async def retry_run(request: web.Request) -> web.Response:
+    """Try failed tasks again, in the same generation; tasks that ended well, in the next."""
+    parameters.only(request)
+    api = request.app[API]
+    run = run_of_path(request)
+    body = await read_optional(request, RetryBody, api.body_limit)
+    await api.submit(
+        RetryTasks(run_id=run.id, tasks=tuple(body.tasks), downstream=body.downstream, reason=body.reason)
+    )
+    return answer(run_detail(api, run_of_path(request)))
+
+
+@routes.post("/api/v1/runs/{id}/cancel")
+async def cancel_run(request: web.Request) -> web.Response:
+    """Let nothing more of a run happen; its attempts are stopped."""
+    parameters.only(request)
+    api = request.app[API]
+    run = run_of_path(request)
+    body = await read_optional(request, ReasonBody, api.body_limit)
+    await api.submit(CancelRun(run_id=run.id, reason=body.reason))
+    return answer(run_detail(api, run_of_path(request)))
+
+
+@routes.post("/api/v1/runs/{id}/tasks/{task}/mark")
+async def mark_task(request: web.Request) -> web.Response:
+    """Let a task that does not run count as done."""
+    parameters.only(request)
+    api = request.app[API]
+    run = run_of_path(request)
+    body = await read_model(request, MarkBody, api.body_limit)
+    await api.submit(
+        MarkTask(
+            run_id=run.id,
+            task=request.match_info["task"],
+            state=TaskState(body.state),
+            reason=body.reason,
+        )
+    )
+    return answer(run_detail(api, run_of_path(request)))
+
+
+def sent_partition(partitioning: Partitioning, value: str | None, where: str) -> str:
+    """Return the partition that somebody names, in its one spelling.
+
+    Args:
+        where: The place in the body, as a JSON pointer.
+
+    Raises:
+        ProblemError: 422, it is none.
+    """
+    try:
+        return read_partition(partitioning, value)
+    except PartitionError as error:
+        expected, _, _ = str(error).removeprefix("expected ").partition(", found ")
+        place = ErrorPlace(where=where, expected=expected, found=shown(value))
+        raise unprocessable(f"{where}: {error}", place) from None
