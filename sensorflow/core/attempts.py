@@ -1,33 +1,28 @@
 """Attempts: which queued task starts next, what it gets, and what follows from its end."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from sensorflow.core.commands import StartAttempt, StopAttempt
+from sensorflow.core.commands import StopAttempt
 from sensorflow.core.errors import ConflictError, NotFoundError
 from sensorflow.core.ingest import declare
 from sensorflow.core.messages import AttemptEnded, AttemptStarted, CalledBack, DeclaredReady
-from sensorflow.core.partitions import bounds, dimension_keys, iso
-from sensorflow.core.readiness import Condition, Readiness, missing_parts
+from sensorflow.core.orders import consume_news, consumed_versions, start_order
+from sensorflow.core.readiness import Readiness
 from sensorflow.core.retries import retry_delay_s
 from sensorflow.core.runs import Runs
-from sensorflow.core.state import AttemptRow, RunRow, TaskRow, TimerRow, WatermarkRow
+from sensorflow.core.state import AttemptRow, RunRow, TaskRow, TimerRow
 from sensorflow.core.states import GOING, AttemptState, TaskEvent, TaskState, next_state
 from sensorflow.core.turn import Turn
 from sensorflow.core.vocabulary import (
     Event,
     Grain,
     HttpCall,
-    JsonValue,
-    Partitioning,
     PipelineDefinition,
     TaskDefinition,
 )
 
 #: A firing that so many crashes of the service interrupted is taken for their cause.
 CRASHES = 5
-#: More arrivals than this are not counted one by one.
-FOLDED = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,9 +211,6 @@ class Attempts:
             Runs(self.turn).settle(pipeline, run)
             return False
         read = [leaf for item in definition.inputs for leaf in readiness.condition(definition, item).leaves()]
-        inputs = self._inputs(read)
-        if pipeline.partitioning.grain is Grain.NONE:
-            self._consume_news(readiness, definition, read, inputs)
         awaits_callback = isinstance(definition.action, HttpCall) and definition.action.callback
         attempt = AttemptRow(
             run_id=run.id,
@@ -228,7 +220,7 @@ class Attempts:
             generation=task.generation,
             state=AttemptState.RUNNING,
             started_at=now,
-            consumed=_consumed(read),
+            consumed=consumed_versions(read),
             token=self.turn.moment.new_token() if awaits_callback else None,
         )
         state.put_attempt(attempt)
@@ -244,40 +236,11 @@ class Attempts:
             )
         )
         Runs(self.turn).settle(pipeline, run)
-        self.turn.orders.append(
-            self._order(pipeline, definition, run, attempt, inputs, tuple(self._missing(read)))
-        )
+        order = start_order(self.turn, pipeline, definition, run, attempt, read)
+        if pipeline.partitioning.grain is Grain.NONE:
+            consume_news(readiness, definition, read, order)
+        self.turn.orders.append(order)
         return True
-
-    def _order(
-        self,
-        pipeline: PipelineDefinition,
-        definition: TaskDefinition,
-        run: RunRow,
-        attempt: AttemptRow,
-        inputs: dict[str, dict[str, JsonValue]],
-        missing: tuple[JsonValue, ...],
-    ) -> StartAttempt:
-        limits = bounds(pipeline.partitioning, run.partition)
-        zone = zone_of(pipeline.partitioning)
-        return StartAttempt(
-            run_id=run.id,
-            pipeline=pipeline.name,
-            task=attempt.task,
-            number=attempt.number,
-            generation=attempt.generation,
-            partition=run.partition,
-            partition_start=iso(limits.start, zone) if limits else None,
-            partition_end=iso(limits.end, zone) if limits else None,
-            idempotency_key=f"{run.id}/{attempt.generation}/{attempt.task}",
-            action=definition.action,
-            env=definition.env,
-            timeout_s=definition.timeout_s,
-            inputs=inputs,
-            missing=missing,
-            dimensions=dimension_keys(pipeline.partitioning, run.partition),
-            token=attempt.token,
-        )
 
     def _lease(self, attempt: AttemptRow) -> None:
         """Give whoever works on an attempt a lease from now on."""
@@ -295,72 +258,6 @@ class Attempts:
                 after=str(attempt.number),
             )
         )
-
-    def _consume_news(
-        self,
-        readiness: Readiness,
-        task: TaskDefinition,
-        read: Iterable[Condition],
-        inputs: dict[str, dict[str, JsonValue]],
-    ) -> None:
-        """Note up to where a task without partitions has read, and say how many arrivals that folds."""
-        state = self.turn.state
-        for condition in read:
-            if condition.leaf is None:
-                continue
-            dataset = condition.leaf.dataset
-            folded = readiness.news(task, dataset, limit=FOLDED)
-            for shown in inputs.get(dataset, {}).values():
-                shown["arrivals"] = folded
-            state.put_watermark(
-                WatermarkRow(
-                    pipeline=readiness.pipeline.name, task=task.name, dataset=dataset, seq=state.last_seq()
-                )
-            )
-
-    def _inputs(self, read: Iterable[Condition]) -> dict[str, dict[str, JsonValue]]:
-        """Return, by dataset and partition, the version and the events that made it."""
-        shown: dict[str, dict[str, JsonValue]] = {}
-        for condition in read:
-            if condition.leaf is None:
-                continue
-            dataset = condition.leaf.dataset
-            keys = dict.fromkeys([*(condition.ready or {}), *(key for key in condition.missing if key)])
-            for key in keys:
-                parts = self.turn.state.parts(dataset, key)
-                row = self.turn.state.partition(dataset, key)
-                if row is not None:
-                    events = [self._event(part.part, part.seq) for part in parts.values()]
-                    shown.setdefault(dataset, {})[key] = {"version": row.version, "events": events}
-        return shown
-
-    def _event(self, part: str, seq: int) -> JsonValue:
-        row = self.turn.state.event(seq)
-        shown: dict[str, JsonValue] = {"seq": seq}
-        if part:
-            shown["part"] = part
-        if row is None:  # Older than the retention of events; its identity is all that is left.
-            return shown
-        event: Event = row.event
-        shown |= {"id": row.id, "source": event.source, "time": event.time, "data": event.data}
-        if event.source.startswith("/file/") and isinstance(event.data, dict):
-            shown["path"] = event.data.get("path")
-        return shown
-
-    def _missing(self, read: Iterable[Condition]) -> Iterable[JsonValue]:
-        for condition in read:
-            if condition.leaf is None:
-                continue
-            dataset = self.turn.definitions.datasets[condition.leaf.dataset]
-            for key in condition.missing:
-                parts = (
-                    frozenset(self.turn.state.parts(dataset.name, key)) if key is not None else frozenset()
-                )
-                yield {
-                    "dataset": dataset.name,
-                    "partition": key,
-                    "parts": list(missing_parts(dataset, parts)),
-                }
 
     def _after_end(self, task: TaskRow, definition: TaskDefinition | None, message: AttemptEnded) -> TaskRow:
         """Return the task's row after an attempt's end."""
@@ -419,23 +316,6 @@ def lease_timer(attempt: AttemptRow) -> str:
     return f"lease/{attempt.run_id}/{attempt.task}/{attempt.number}"
 
 
-def zone_of(partitioning: Partitioning) -> str:
-    """Return the time zone in which a partitioning's bounds are told."""
-    for _, dimension in partitioning.dimensions:
-        if dimension.grain not in (Grain.KEY, Grain.KEYS):
-            return zone_of(dimension)
-    return "UTC" if partitioning.grain is Grain.HOURLY else partitioning.timezone
-
-
 def place_in_line(task: TaskRow) -> tuple[int, float, str, str]:
     """Return where a queued task stands in line: priority first, then age."""
     return (-task.priority, task.queued_at or 0.0, task.run_id, task.task)
-
-
-def _consumed(read: Iterable[Condition]) -> dict[str, dict[str, int]]:
-    consumed: dict[str, dict[str, int]] = {}
-    for condition in read:
-        if condition.leaf is not None and condition.ready:
-            versions = consumed.setdefault(condition.leaf.dataset, {})
-            versions.update({key: row.version for key, row in condition.ready.items()})
-    return consumed

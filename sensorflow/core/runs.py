@@ -168,11 +168,21 @@ class Runs:
             again |= with_all_below(self.turn.definitions.graphs[pipeline.name], broken)
         generation = run.generation + 1
         for row in rows.values():
-            if row.task in again and row.state is not TaskState.WAITING:
-                row = replace(row, state=next_state(row.state, TaskEvent.REOPENED), failures=0, crashes=0)
-            if row.state is TaskState.WAITING:
+            state = row.state
+            if row.task in again and state is not TaskState.WAITING:
+                state = next_state(state, TaskEvent.REOPENED)
+            if state is TaskState.WAITING:
                 self.turn.state.put_task(
-                    replace(row, generation=generation, lane=run.backfill, outdated=False, queued_at=None)
+                    replace(
+                        row,
+                        state=state,
+                        generation=generation,
+                        failures=0,
+                        crashes=0,
+                        lane=run.backfill,
+                        outdated=False,
+                        queued_at=None,
+                    )
                 )
         run = replace(run, generation=generation, pending=(), stale=False, started_at=None, ended_at=None)
         self.turn.state.put_run(run)
