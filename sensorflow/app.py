@@ -66,6 +66,8 @@ class Running:
     service: Service
     store: Store
     supervisor: SensorSupervisor
+    executor: LocalExecutor
+    settings: Settings
     address: _Address
     #: Ends only when the service can no longer serve.
     loop: "asyncio.Task[None]"
@@ -90,8 +92,10 @@ class Running:
         Raises:
             DefinitionsError: they cannot be used; all goes on by the old ones.
         """
-        self.home = load_home(self.home.path, os.environ, SENSORS)
-        await self.service.reload(self.home.definitions)
+        home = load_home(self.home.path, os.environ, SENSORS)
+        self.executor.hide(home.secret_names | self.settings.secret_names)
+        await self.service.reload(home.definitions)
+        self.home = home
         await self.watch()
         log.info("reloaded", pipelines=len(self.home.definitions.pipelines))
         return {
@@ -193,7 +197,7 @@ async def running(
             started.cancel()
             await loop
         supervisor = SensorSupervisor(service.submit_all, clock, changed=partial(_report_sensor, service))
-        serving = Running(home, service, store, supervisor, address, loop)
+        serving = Running(home, service, store, supervisor, executor, settings, address, loop)
         runner = web.AppRunner(build_app(_api(serving, settings, host, clock)), access_log=None)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)

@@ -19,9 +19,11 @@ from rich.text import Text
 from sensorflow.app import Running, running
 from sensorflow.clock import SystemClock
 from sensorflow.config.settings import load_settings
+from sensorflow.core.definitions import Definitions
 from sensorflow.core.explain import explain
 from sensorflow.core.state import AttemptRow, RunRow
 from sensorflow.core.states import AttemptState, RunState, TaskState
+from sensorflow.ports import Store
 
 #: Modules of the home that the demo runs.
 FEEDER = "pipelines.jobs.feed"
@@ -116,12 +118,15 @@ async def _show(
     quiet_s = 0.0
     with Live(console=console, auto_refresh=False, transient=True) as live:
         while quiet_s < _QUIET_S and not stop.is_set():
-            runs = _runs(service)
+            runs = all_runs(service.store)
             news = list(_news(service, runs, told))
             for line in news:
                 live.console.print(line)
             if console.is_terminal:
-                live.update(_table(service, runs, feeding=feeder.returncode is None), refresh=True)
+                feeding = feeder.returncode is None
+                live.update(
+                    run_table(service.service.definitions, service.store, runs, feeding=feeding), refresh=True
+                )
             quiet = feeder.returncode is not None and not news and not _busy(service, runs)
             quiet_s = quiet_s + _LOOK_S if quiet else 0.0
             if feeder.returncode:
@@ -142,8 +147,9 @@ def _busy(service: Running, runs: list[RunRow]) -> bool:
     return going or service.store.reader.next_timer_at() is not None
 
 
-def _runs(service: Running) -> list[RunRow]:
-    rows = service.store.listing.runs(pipeline=None, partition=None, state=None, before=None, limit=500)
+def all_runs(store: Store) -> list[RunRow]:
+    """Return the runs of a home by pipeline and partition."""
+    rows = store.listing.runs(pipeline=None, partition=None, state=None, before=None, limit=500)
     return sorted(rows, key=lambda run: (run.pipeline, run.partition))
 
 
@@ -168,7 +174,7 @@ def _news(
         yield Text(f"  {symbol} {name} {attempt.state}{number}{error}", style=style, overflow="ellipsis")
 
 
-def _table(service: Running, runs: list[RunRow], *, feeding: bool) -> Table:
+def run_table(definitions: Definitions, store: Store, runs: list[RunRow], *, feeding: bool) -> Table:
     """Return pipeline x partition x task state."""
     counts: Counter[RunState] = Counter(run.state for run in runs)
     summary = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
@@ -178,9 +184,9 @@ def _table(service: Running, runs: list[RunRow], *, feeding: bool) -> Table:
     table.add_column("partition")
     table.add_column("tasks")
     for run in runs:
-        rows = service.store.reader.tasks(run.id)
+        rows = store.reader.tasks(run.id)
         cells = Text()
-        for name in service.service.definitions.graphs[run.pipeline].order:
+        for name in definitions.graphs[run.pipeline].order:
             state = rows[name].state if name in rows else TaskState.WAITING
             symbol, style = _LOOKS[state]
             cells.append(f"{symbol}\N{NO-BREAK SPACE}{name}  ", style=style)
@@ -190,25 +196,26 @@ def _table(service: Running, runs: list[RunRow], *, feeding: bool) -> Table:
 
 async def _end(console: Console, home: Path, service: Running) -> None:
     """Print where every run stands, the result, and what did not run with the reason."""
-    runs = _runs(service)
-    console.print(_table(service, runs, feeding=False))
+    definitions, store = service.service.definitions, service.store
+    runs = all_runs(store)
+    console.print(run_table(definitions, store, runs, feeding=False))
     process = await asyncio.create_subprocess_exec(sys.executable, "-m", RESULTS, cwd=home)
     await process.wait()
+    for line in not_succeeded(definitions, store, runs, service.service.workers):
+        console.print(line)
+
+
+def not_succeeded(definitions: Definitions, store: Store, runs: list[RunRow], workers: int) -> Iterator[Text]:
+    """Yield lines that say of each run that has not succeeded why that is so."""
     for run in runs:
         if run.state is RunState.SUCCEEDED:
             continue
-        console.print(f"\n{run.pipeline} {run.partition} is {run.state}:", style="bold")
-        why = explain(
-            service.service.definitions,
-            service.store.reader,
-            run.pipeline,
-            run.partition,
-            service.service.workers,
-            SystemClock().now(),
-        )
+        yield Text(f"\n{run.pipeline} {run.partition} is {run.state}:", style="bold")
+        now = SystemClock().now()
+        why = explain(definitions, store.reader, run.pipeline, run.partition, workers, now)
         for task in why.tasks:
             for wait in task.waiting_for:
-                console.print(f"  {task.name} is {task.state}: {wait.text}")
+                yield Text(f"  {task.name} is {task.state}: {wait.text}")
 
 
 @asynccontextmanager

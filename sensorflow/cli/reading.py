@@ -1,5 +1,6 @@
 """The verbs that ask the service: status, runs, why, logs, events."""
 
+import re
 import sys
 from enum import StrEnum
 from typing import Annotated, Any
@@ -192,6 +193,9 @@ def arrival_words(arrival: dict[str, Any]) -> str:
     return " ".join(word for word in words if word) + f" (version {arrival['version']})"
 
 
+_RUN_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
 def find_run(client: Client, run: str) -> Any:
     """Return the run of an id or of PIPELINE/PARTITION.
 
@@ -199,7 +203,7 @@ def find_run(client: Client, run: str) -> Any:
         CliError: there is none.
     """
     pipeline, slash, partition = run.partition("/")
-    if not slash:
+    if not slash and _RUN_ID.fullmatch(run):
         return client.get(path("runs", run))
     client.get(path("pipelines", pipeline))  # An unknown pipeline is not found, rather than without runs.
     found = client.get(path("runs"), {"pipeline": pipeline, "partition": partition or None, "limit": 1})[

@@ -87,13 +87,15 @@ class Attempts:
     def _follow(self, pipeline: PipelineDefinition, run: RunRow, task: TaskRow) -> None:
         """Let the run go on after a task's end, and apply the late policy to what came meanwhile."""
         runs = Runs(self.turn)
+        # Outputs may have reached this very run, so it is read again.
+        run = self.turn.state.run(run.id) or run
+        if task.outdated and task.state in (TaskState.SUCCEEDED, TaskState.FAILED):
+            # Before the run may end: all that came while a generation went makes one next generation.
+            self.turn.state.put_task(replace(task, outdated=False))
+            run = runs.late(pipeline, run, task)
         if task.state not in GOING:
             runs.step(pipeline, run, self.turn.definitions.graphs[pipeline.name].below.get(task.task, ()))
-        # Outputs may have reached this very run, so it is read again.
-        run = runs.settle(pipeline, self.turn.state.run(run.id) or run)
-        if task.outdated and task.state in (TaskState.SUCCEEDED, TaskState.FAILED):
-            self.turn.state.put_task(replace(task, outdated=False))
-            runs.late(pipeline, run, task)
+        runs.settle(pipeline, run)
 
     def delay_over(self, timer: TimerRow) -> None:
         """Put a task whose retry delay is over back into the queue."""
@@ -262,9 +264,9 @@ class Attempts:
     def _after_end(self, task: TaskRow, definition: TaskDefinition | None, message: AttemptEnded) -> TaskRow:
         """Return the task's row after an attempt's end."""
         if message.state is AttemptState.SUCCEEDED:
-            return replace(task, state=next_state(task.state, TaskEvent.SUCCEEDED))
+            return replace(task, state=next_state(task.state, TaskEvent.SUCCEEDED), stopping=False)
         if message.state is AttemptState.SKIPPED:
-            return replace(task, state=next_state(task.state, TaskEvent.SKIPPED))
+            return replace(task, state=next_state(task.state, TaskEvent.SKIPPED), stopping=False)
         if message.state is AttemptState.CANCELLED or task.stopping or definition is None:
             return replace(task, state=next_state(task.state, TaskEvent.CANCELLED), stopping=False)
         crashes = task.crashes + message.crashed

@@ -143,7 +143,8 @@ def _step(run: RunRow | None, only: Only) -> Step:
         return Step.MAKE
     if run.state is RunState.WAITING and run.started_at is None:
         return Step.ADOPT
-    return Step.RERUN if only is Only.ALL else Step.SKIP
+    never_started = run.state is RunState.CANCELLED and run.generation == 1 and run.started_at is None
+    return Step.RERUN if only is Only.ALL or never_started else Step.SKIP
 
 
 def _perform(turn: Turn, pipeline: PipelineDefinition, step: Planned, backfill: BackfillRow) -> None:
@@ -164,6 +165,8 @@ def _perform(turn: Turn, pipeline: PipelineDefinition, step: Planned, backfill: 
     if step.action is Step.RERUN:
         if over(run.state):
             runs.next_generation(pipeline, run)
+        else:
+            runs.advance(pipeline, run, None)
         return
     if step.action is Step.RETRY:
         failed = [row.task for row in turn.state.tasks(run.id).values() if _is_failed(row.state)]

@@ -91,6 +91,7 @@ def _reach_on(turn: Turn, timer: TimerRow) -> None:
     for reader in turn.definitions.readers.get(timer.dataset, ()):
         if reader.pipeline.name == timer.pipeline and timer.task in reader.tasks:
             Runs(turn).reach_by(reader, Reached(row=row, became_ready=row.ready), timer.after)
+    Runs(turn).reopen()
 
 
 def _review(turn: Turn, message: Reviewed) -> None:

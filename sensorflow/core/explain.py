@@ -10,9 +10,9 @@ from sensorflow.core.errors import NotFoundError
 from sensorflow.core.lateness import expected_at
 from sensorflow.core.partitions import bounds, iso, read_partition
 from sensorflow.core.readiness import Condition, Readiness, missing_parts
-from sensorflow.core.runs import over, within
+from sensorflow.core.runs import within
 from sensorflow.core.state import PartitionRow, RunRow, State, TaskRow
-from sensorflow.core.states import ENDED, AttemptState, TaskState
+from sensorflow.core.states import ENDED, AttemptState, RunState, TaskState
 from sensorflow.core.vocabulary import (
     SHARED,
     DatasetDefinition,
@@ -80,7 +80,7 @@ def explain(
         raise NotFoundError(f'there is no pipeline "{pipeline}"; there are: {known}')
     key = read_partition(definition.partitioning, partition or None)
     run = state.run_of(pipeline, key)
-    if run is not None and definition.partitioning.grain is Grain.NONE and over(run.state):
+    if run is not None and definition.partitioning.grain is Grain.NONE and run.state in _DONE:
         run = None  # What is asked for is the next one.
     return _explain(definitions, state, definition, key, run, workers, now)
 
@@ -115,6 +115,8 @@ def _explain(
     return Why(pipeline=definition.name, partition=key, run=run, tasks=tasks)
 
 
+#: Of a pipeline without partitions, the next run is asked for when the last has ended so.
+_DONE = frozenset({RunState.SUCCEEDED, RunState.CANCELLED})
 #: States that a task of a paused pipeline does not leave by itself.
 _HELD_BY_PAUSE = frozenset({TaskState.WAITING, TaskState.QUEUED, TaskState.RETRYING})
 #: States of a task above that are nothing to wait for.
@@ -145,15 +147,20 @@ class _Explainer:
             waits = [Wait(kind="task", text=text, task=task.name, state=state)]
         elif state is TaskState.RETRYING and row is not None:
             waits = [self._retry(task, row)]
+        if state is TaskState.WAITING and not waits and self.run is not None and not self.run.open:
+            waits = [self._added_since(task)]
         paused = [*self._paused()] if state in _HELD_BY_PAUSE else []
         if state is TaskState.QUEUED and not paused:
             waits = [self._slot()]
         waits += paused
         return TaskWaits(name=task.name, state=state, waiting_for=tuple(waits))
 
+    def _added_since(self, task: TaskDefinition) -> Wait:
+        text = f"it is new since this run ended; `sensorflow retry {self._place()} {task.name}` runs it"
+        return Wait(kind="task", text=text, task=task.name, state=TaskState.WAITING)
+
     def _unblockable(self, task: TaskDefinition) -> Wait:
-        place = "/".join(filter(None, (self.pipeline.name, self.readiness.partition)))
-        text = f"what is above it was repaired; `sensorflow retry {place} {task.name}` lets it run"
+        text = f"what is above it was repaired; `sensorflow retry {self._place()} {task.name}` lets it run"
         return Wait(kind="task", text=text, task=task.name, state=TaskState.BLOCKED)
 
     def _outside(self) -> Iterator[Wait]:
@@ -268,10 +275,10 @@ class _Explainer:
         if row is None:
             return ""
         if row.withdrawn:
-            return ", which was taken back,"
+            return ", which was taken back"
         if row.ready and leaf.max_age_s is not None:
             age = describe_duration(self.now - row.last_at)
-            return f": what is there is {age} old, at most {describe_duration(leaf.max_age_s)} counts,"
+            return f": what is there is {age} old, at most {describe_duration(leaf.max_age_s)} counts"
         if absent:
             return (
                 f": part{'s' * (len(absent) > 1)} {_listed(absent)} {'are' if absent[1:] else 'is'} missing"
@@ -356,8 +363,10 @@ class _Explainer:
         return f"{lead}{attempt.error}"
 
     def _retry_command(self) -> str:
-        place = "/".join(filter(None, (self.pipeline.name, self.readiness.partition)))
-        return f"`sensorflow retry {place}` runs it again"
+        return f"`sensorflow retry {self._place()}` runs it again"
+
+    def _place(self) -> str:
+        return "/".join(filter(None, (self.pipeline.name, self.readiness.partition)))
 
     def _clock(self, at: float) -> str:
         return iso(round(at), self.pipeline.partitioning.timezone)

@@ -13,7 +13,7 @@ from sensorflow.core.messages import (
     WithdrawPartition,
 )
 from sensorflow.core.partitions import bounds
-from sensorflow.core.readiness import complete
+from sensorflow.core.readiness import complete, quiet_timer
 from sensorflow.core.reading import read_rule, text_at
 from sensorflow.core.state import (
     ArrivalRow,
@@ -166,8 +166,9 @@ def withdraw(turn: Turn, message: WithdrawPartition) -> PartitionRow:
 
 def fall_quiet(turn: Turn, dataset: str, partition: str) -> list[Reached]:
     """Complete a partition for which nothing has arrived for long enough."""
-    before = turn.state.partition(dataset, partition)
-    if before is None or not turn.state.parts(dataset, partition):
+    before, parts = turn.state.partition(dataset, partition), turn.state.parts(dataset, partition)
+    definition = turn.definitions.datasets[dataset]
+    if before is None or not parts or not complete(definition, frozenset(parts), before.arrivals):
         return []
     ready_at = before.ready_at if before.ready else turn.now
     row = replace(before, version=before.version + 1, ready_at=ready_at, withdrawn=False)
@@ -314,7 +315,7 @@ def _arrive(turn: Turn, claim: _Claim, seq: int) -> tuple[Arrival, Reached]:
 def _wait_for_quiet(turn: Turn, dataset: DatasetDefinition, partition: str) -> None:
     turn.state.put_timer(
         TimerRow(
-            key=f"quiet/{dataset.name}/{partition}",
+            key=quiet_timer(dataset.name, partition),
             due_at=turn.now + (dataset.complete.quiet_s or 0.0),
             kind="quiet",
             dataset=dataset.name,

@@ -43,13 +43,13 @@ def retry(turn: Turn, message: RetryTasks) -> Made:
         if name not in pipeline.tasks:
             raise NotFoundError(f"pipeline {pipeline.name} has no task {name}")
         found = rows[name].state if name in rows else TaskState.WAITING
-        if found not in _FAILED | _DONE | {TaskState.BLOCKED}:
+        added_since = found is TaskState.WAITING and not run.open
+        if not added_since and found not in _FAILED | _DONE | {TaskState.BLOCKED}:
             raise ConflictError(f"task {name} is {found}; it runs by itself as soon as it can")
     if not names:
         raise ConflictError(f"nothing to retry: no task of run {run.id} has failed, the run is {run.state}")
     _keep(turn, "retry", run=run, task=", ".join(message.tasks), reason=message.reason)
-    done = [name for name in names if rows[name].state in _DONE]
-    if done:
+    if any(name not in rows or rows[name].state in _DONE | {TaskState.WAITING} for name in names):
         _run_again(turn, pipeline, run, names)
     else:
         retry_failed(turn, pipeline, run, names, downstream=message.downstream)
@@ -71,6 +71,7 @@ def retry_failed(
     if downstream:
         _unblock_below(turn, pipeline, rows.values(), names)
     runs = Runs(turn)
+    runs.arm(pipeline, run)
     runs.step(pipeline, run, None)
     runs.settle(pipeline, run)
 
@@ -145,7 +146,9 @@ def cancel_run(turn: Turn, pipeline: PipelineDefinition, run: RunRow, reason: st
             turn.state.put_task(
                 replace(row, state=next_state(row.state, TaskEvent.CANCELLED), next_attempt_at=None)
             )
-    Runs(turn).settle(pipeline, replace(run, pending=()))
+    run = replace(run, pending=())
+    turn.state.put_run(run)
+    Runs(turn).settle(pipeline, run)
 
 
 def mark(turn: Turn, message: MarkTask) -> Made:

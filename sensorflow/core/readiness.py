@@ -33,6 +33,11 @@ def complete(dataset: DatasetDefinition, parts: frozenset[str], arrivals: int) -
     return True
 
 
+def quiet_timer(dataset: str, partition: str) -> str:
+    """Return the key of the timer that completes a partition when nothing more arrives."""
+    return f"quiet/{dataset}/{partition}"
+
+
 def missing_parts(dataset: DatasetDefinition, parts: frozenset[str]) -> tuple[str, ...]:
     """Return the listed parts that are not there, in order; nothing where the dataset lists none."""
     return () if "" in parts else tuple(sorted(dataset.complete.parts - parts))
@@ -124,6 +129,13 @@ class Readiness:
         seen = self.state.watermark(self.pipeline.name, task.name, dataset)
         return self.state.ready_arrivals_since(dataset, seen, limit)
 
+    def _is_news(self, task: TaskDefinition, row: PartitionRow) -> bool:
+        """Tell whether there is something newer than was consumed, and no more of it is on its way."""
+        waits = self.definitions.datasets[row.dataset].complete.quiet_s is not None
+        if waits and self.state.timer(quiet_timer(row.dataset, row.partition)) is not None:
+            return False
+        return self.news(task, row.dataset) > 0
+
     def _counts(self, item: DatasetInput, row: PartitionRow) -> bool:
         """Tell whether a partition is all there, and recent enough."""
         if not row.ready:
@@ -140,7 +152,7 @@ class Readiness:
         named: tuple[str | None, ...] = ("" if theirs.grain is Grain.NONE else None,)
         if row is None or not self._counts(item, row):
             return self._leaf(item, {}, named, holds=False)
-        if self.pipeline.partitioning.grain is Grain.NONE and not self.news(task, item.dataset):
+        if self.pipeline.partitioning.grain is Grain.NONE and not self._is_news(task, row):
             return self._leaf(item, {row.partition: row}, named, holds=False)
         return self._leaf(item, {row.partition: row}, (), holds=True)
 

@@ -41,6 +41,15 @@ class Runs:
         alerts.arrived(self.turn, reached.row)
         for reader in self.turn.definitions.readers.get(reached.row.dataset, ()):
             self.reach_by(reader, reached, after="")
+        self.reopen()
+
+    def reopen(self) -> None:
+        """Open the next generation of the runs that a change made late: one, however many tasks read it."""
+        while self.turn.to_reopen:
+            name, run_id = self.turn.to_reopen.pop(0)
+            run = self.turn.state.run(run_id)
+            if run is not None and run.pending and over(run.state):
+                self.next_generation(self.turn.definitions.pipelines[name], run)
 
     def reach_by(self, reader: Reader, reached: Reached, after: str) -> None:
         """Do so for one place where the dataset is read, for runs with ids above `after`."""
@@ -55,7 +64,7 @@ class Runs:
                 for key in keys:
                     self._reach_own(reader, reached, key)
                 return
-        if not reached.newer:
+        if not self._brings_more(reached):
             return
         since, before = reading_range(pipeline.partitioning, item, theirs, reached.row.partition)
         state = self.turn.state
@@ -74,7 +83,9 @@ class Runs:
         rows = self.turn.state.open_runs(pipeline.name, since=None, before=None, after=after, limit=WALK)
         for run in rows:
             self.arm(pipeline, run)
-            self.advance(pipeline, run, None)
+            self.step(pipeline, run, None)
+            # Also where no task has changed: while no file had the pipeline, ends were only noted.
+            self.settle(pipeline, run)
         if len(rows) == WALK:
             self._go_on("walk", pipeline, rows[-1].id)
 
@@ -101,16 +112,23 @@ class Runs:
         waiting = [name for name in reader.tasks if name not in rows or rows[name].state is TaskState.WAITING]
         if waiting and run.open:
             run = self.advance(reader.pipeline, run, waiting)
-        if reader.input.selection is Selection.LATEST:
+        if reader.input.selection is Selection.LATEST or not self._brings_more(reached):
             return  # What was read by `latest` is pinned.
-        for name in reader.tasks:
-            task = rows.get(name)
-            if task is None or not self._went_without(task, reached):
-                continue
+        late = [
+            rows[name] for name in reader.tasks if name in rows and self._went_without(rows[name], reached)
+        ]
+        if late and reached.row.partition not in self._readiness(reader.pipeline, run).selected(reader.input):
+            return  # What was found by a range of time may not read it.
+        for task in late:
             if task.state is TaskState.RUNNING:
                 self.turn.state.put_task(replace(task, outdated=True))
             else:
                 run = self.late(reader.pipeline, run, task)
+
+    def _brings_more(self, reached: Reached) -> bool:
+        """Tell whether there is more to read than before: a version, or a part of what is not complete."""
+        complete = self.turn.definitions.datasets[reached.row.dataset].complete
+        return reached.newer or (not reached.row.ready and complete.quiet_s is None)
 
     def _went_without(self, task: TaskRow, reached: Reached) -> bool:
         """Tell whether the task's last attempt took an older version of a partition than there is now."""
@@ -156,7 +174,7 @@ class Runs:
             run = replace(run, pending=tuple(sorted({*run.pending, *again})))
             self.turn.state.put_run(run)
             if over(run.state):
-                return self.next_generation(pipeline, run)
+                self.turn.to_reopen.append((pipeline.name, run.id))
         return run
 
     def next_generation(self, pipeline: PipelineDefinition, run: RunRow) -> RunRow:
@@ -288,8 +306,9 @@ class Runs:
 
     def _ended(self, pipeline: PipelineDefinition, run: RunRow) -> RunRow:
         """Do what the end of a run's generation lets follow."""
-        for timer in ("optional", "begin", "expire"):
-            self.turn.state.drop_timer(f"{timer}/{run.id}")
+        if not run.open:  # Of a failed one some tasks may still wait.
+            for timer in ("optional", "begin", "expire"):
+                self.turn.state.drop_timer(f"{timer}/{run.id}")
         alerts.run_ended(self.turn, run)
         if run.pending:
             return self.next_generation(pipeline, run)

@@ -17,6 +17,8 @@ class Turn:
     moment: Moment
     #: Performed once the transaction is on disk, in this order.
     orders: list[Order] = field(default_factory=list)
+    #: Runs whose next generation begins once a change has reached all its readers: pipeline and id.
+    to_reopen: list[tuple[str, str]] = field(default_factory=list)
 
     @property
     def now(self) -> float:

@@ -66,9 +66,13 @@ class LocalExecutor:
         self._kinds = kinds
         self._report = report
         self._stop_grace_s = stop_grace_s
-        self._inherited = inherited_environment(os.environ, hidden_names, str(Path(sys.executable).parent))
+        self.hide(hidden_names)
         self._attempts: dict[AttemptKey, _Attempt] = {}
         self._closing = False
+
+    def hide(self, names: frozenset[str]) -> None:
+        """Keep these names of the service's environment from all attempts that start from now on."""
+        self._inherited = inherited_environment(os.environ, names, str(Path(sys.executable).parent))
 
     def start(self, order: StartAttempt) -> None:
         """Start an attempt; one that runs already is left alone. Never raises: failures are reported."""
@@ -97,7 +101,7 @@ class LocalExecutor:
         if attempt is not None and not _handed_over(attempt.work):
             _stop(attempt, AttemptState.CANCELLED, reason)
             return
-        _log.info("attempt does not run here, who works on it is not told", run_id=key[0], task=key[1])
+        _log.debug("attempt does not run here, who works on it is not told", run_id=key[0], task=key[1])
         self._report_end(key, AttemptState.CANCELLED, None, f"{reason}; who works on it is not told")
 
     async def rescue(self, lost: Sequence[LostAttempt]) -> None:

@@ -65,7 +65,8 @@ _FIRST_SCHEMA = (
     """CREATE TABLE tasks (
         run_id TEXT NOT NULL, task TEXT NOT NULL, pipeline TEXT NOT NULL, state TEXT NOT NULL,
         generation INTEGER NOT NULL, attempts INTEGER NOT NULL, failures INTEGER NOT NULL,
-        crashes INTEGER NOT NULL, priority INTEGER NOT NULL, outdated INTEGER NOT NULL, stopping INTEGER NOT NULL, lane TEXT NOT NULL,
+        crashes INTEGER NOT NULL, priority INTEGER NOT NULL, outdated INTEGER NOT NULL,
+        stopping INTEGER NOT NULL, lane TEXT NOT NULL,
         queued_at REAL, next_attempt_at REAL,
         PRIMARY KEY (run_id, task)
     ) WITHOUT ROWID""",
