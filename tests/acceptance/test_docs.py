@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from os import environ
@@ -20,14 +21,17 @@ from ruamel.yaml import YAML
 from sensorflow.cli.commands import app as command_line
 from sensorflow.cli.common import ExitCode
 from sensorflow.config import models
-from sensorflow.config.kinds import PASSIVE_KINDS, WebhookAuth, WebhookOptions, WebhookScheme
+from sensorflow.config.alerts import AlertKind, AlertTarget, AlertType
+from sensorflow.config.http import Http, Method
+from sensorflow.config.kinds import LATER_KINDS, PASSIVE_KINDS, WebhookAuth, WebhookOptions, WebhookScheme
+from sensorflow.config.partitions import Keys, Several
 from sensorflow.config.settings import Settings, load_settings
 from sensorflow.config.values import PLACEHOLDERS
 from sensorflow.core.durations import parse_duration
 from sensorflow.core.matching import PatternError, compile_pattern
 from sensorflow.core.messages import EventState
 from sensorflow.core.states import AttemptState, RunState, TaskState
-from sensorflow.core.vocabulary import Grain, LatePolicy, Selection, When
+from sensorflow.core.vocabulary import Catchup, Grain, LatePolicy, Selection, When
 from sensorflow.home import load_home
 from sensorflow.sensors import SENSORS
 from sensorflow.sensors.file import FileOptions
@@ -213,7 +217,7 @@ def test_every_file_that_is_shown_can_be_used(document: str, tmp_path: Path) -> 
     home = load_home(tmp_path, dict.fromkeys(names, SECRETS["STANDARD_SECRET"]), SENSORS)
     shown = {Path(block.file).stem for block in blocks(document) if block.file.endswith(".yaml")}
     assert shown == set(home.definitions.pipelines)
-    load_settings(tmp_path, {})
+    load_settings(tmp_path, dict.fromkeys(names, "https://chat.example.com/hook"))
 
 
 @pytest.mark.parametrize("document", DOCS)
@@ -228,6 +232,7 @@ TABLES: dict[str, tuple[type[BaseModel], ...]] = {
     "key of a dataset": (models.Dataset, models.SharedDataset),
     "key of `complete`": (models.Complete,),
     "key of a task": (models.Task,),
+    "key of `http`": (Http,),
     "key of `retries`": (models.Retries,),
     "key of `defaults`": (models.Defaults,),
     "key of an input": (models.DatasetItem,),
@@ -238,9 +243,10 @@ TABLES: dict[str, tuple[type[BaseModel], ...]] = {
     "option of `webhook`": (WebhookOptions,),
     "key of `auth`": (WebhookAuth,),
     "setting": (Settings,),
+    "key of `[[alerts]]`": (AlertTarget,),
 }
 #: Models of one key, which is shown where the value is: `{keys: [eu, us]}`.
-IN_PLACE = (models.Keys, models.Last, models.Offset)
+IN_PLACE = (Keys, Several, models.Last, models.Offset)
 
 
 @pytest.mark.parametrize("first_column", TABLES)
@@ -260,6 +266,8 @@ def test_a_table_tells_the_defaults_that_hold(first_column: str) -> None:
 
 
 def is_told(default: str | int | float, words: str) -> bool:
+    if isinstance(default, bool):
+        return words == str(default).lower()
     if not isinstance(default, float):
         return words == str(default)
     try:
@@ -297,7 +305,8 @@ def words_of(*enums: Iterable[str]) -> list[str]:
 @pytest.mark.parametrize(
     "word",
     [
-        *words_of(TaskState, AttemptState, RunState, EventState, When, LatePolicy, WebhookScheme),
+        *words_of(TaskState, AttemptState, RunState, EventState, When, LatePolicy, Catchup),
+        *words_of(WebhookScheme, Method, AlertType, AlertKind),
         *("{" + name + "}" for name in PLACEHOLDERS),
         *TaskContext.__dataclass_fields__,
     ],
@@ -307,11 +316,16 @@ def test_a_word_of_the_field_is_told(word: str) -> None:
 
 
 def test_grains_selections_and_sensor_kinds_are_told_and_no_others() -> None:
-    grains = {"keys" if "keys" in found else found for row in table("grain") for found in code(row[0])}
+    grains = {re.findall(r"[a-z]+", found)[0] for row in table("grain") for found in code(row[0])}
     assert grains == set(words_of(Grain))
     selections = {re.sub(r"\W+|\d", "", code(row[0])[0]) for row in table("`partitions`")}
     assert selections == set(words_of(Selection))
     assert {code(row[0])[0] for row in table("kind")} == {*SENSORS, *PASSIVE_KINDS}
+
+
+def test_what_is_fixed_for_later_is_told() -> None:
+    later = section("## Not supported yet")
+    assert [word for word in {*LATER_KINDS, *Settings.LATER} if f"`{word}`" not in later] == []
 
 
 def test_the_event_patterns_that_are_told_are_all_that_there_are() -> None:
@@ -364,7 +378,11 @@ def test_every_verb_and_option_is_told_and_no_others() -> None:
     for verb, command in root.commands.items():
         shown, _, options = rows[verb]
         assert set(re.findall(r"-[-\w]+", " ".join(code(options)))) == options_of(command) - common, verb
-        arguments = [p.name.upper() for p in command.params if not p.opts[0].startswith("-")]
+        arguments = [
+            re.sub(r"\W", "", p.metavar or p.name).upper()
+            for p in command.params
+            if not p.opts[0].startswith("-")
+        ]
         assert re.findall(r"[A-Z]+", shown) == arguments, verb
     told = {name.split()[0] for row in table("option") for name in code(row[0])}
     assert told == common | {"--help"}
@@ -384,6 +402,34 @@ def test_every_command_that_is_told_has_a_verb_that_exists(document: str) -> Non
     )
     root: Any = typer.main.get_command(command_line)
     assert set(told) <= set(root.commands)
+
+
+# The architecture
+
+
+def test_the_layers_that_are_told_are_those_that_are_checked() -> None:
+    told = " ".join((ROOT / "docs" / "architecture.md").read_text().split())
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (layers,) = (contract["layers"] for contract in contracts if contract["type"] == "layers")
+    spelled = [layer.replace(" | ", ", ") for layer in layers if layer != "__main__"]
+    assert " -> ".join(f"{{{layer}}}" if "," in layer else layer for layer in spelled) in told
+
+
+def test_every_file_of_the_core_is_told_and_no_others() -> None:
+    rows = [rows for rows in tables((ROOT / "docs" / "architecture.md").read_text()) if rows[0][0] == "file"]
+    told = [name for row in rows[0][1:] for name in code(row[0])]
+    files = [path.name for path in (ROOT / "sensorflow" / "core").glob("*.py") if path.name != "__init__.py"]
+    assert sorted(told) == sorted(files)
+
+
+# The picture
+
+
+def test_the_picture_of_the_demo_asks_no_other_host() -> None:
+    picture = (ROOT / "docs" / "demo.svg").read_text()
+    assert "week_in_review" in picture
+    assert re.findall(r"\w+://[^\s\"')]+", picture) == ["http://www.w3.org/2000/svg"]
+    assert not re.search(r"@import|href|url\((?!#)", picture)
 
 
 # Links
