@@ -250,6 +250,7 @@ def _api(serving: Running, settings: Settings, host: str, clock: SystemClock) ->
         clock=clock,
         sensor_error=lambda pipeline, name: serving.supervisor.status(pipeline, name).error,
         log_path=lambda run_id, task, number: log_path(serving.home.path, run_id, task, number),
+        masked=serving.executor.masked,
         not_ready=not_ready,
         workers=settings.workers,
         host=host,

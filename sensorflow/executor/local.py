@@ -21,6 +21,7 @@ from sensorflow.executor.attempt_files import (
     inherited_environment,
     log_path,
 )
+from sensorflow.executor.masking import Mask
 from sensorflow.executor.orphans import orphaned_groups
 from sensorflow.ports import AttemptKey, AttemptPlace, Outcome, Report, TaskKind
 from sensorflow.processes import process_started, stop_group
@@ -73,6 +74,11 @@ class LocalExecutor:
     def hide(self, names: frozenset[str]) -> None:
         """Keep these names of the service's environment from all attempts that start from now on."""
         self._inherited = inherited_environment(os.environ, names, str(Path(sys.executable).parent))
+        self._mask = Mask(os.environ[name] for name in names if name in os.environ)
+
+    def masked(self, content: bytes) -> bytes:
+        """Return what an attempt has put out so far, without secrets."""
+        return self._mask.masked(content)
 
     def start(self, order: StartAttempt) -> None:
         """Start an attempt; one that runs already is left alone. Never raises: failures are reported."""
@@ -163,6 +169,11 @@ class LocalExecutor:
         self, key: AttemptKey, state: AttemptState, exit_code: int | None, error: str | None
     ) -> None:
         run_id, task, number = key
+        try:
+            self._mask.mask_file(log_path(self._home, run_id, task, number))
+        except (ValueError, OSError) as failure:  # The end is told, whatever became of the log.
+            _log.error("log could not be masked", run_id=run_id, task=task, error=str(failure))
+        error = self._mask.text(error) if error else error
         self._report(
             AttemptEnded(
                 run_id=run_id, task=task, number=number, state=state, exit_code=exit_code, error=error

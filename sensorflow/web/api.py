@@ -31,6 +31,8 @@ class Api:
     sensor_error: Callable[[str, str], str | None]
     #: By run id, task and attempt number.
     log_path: Callable[[str, str, int], Path]
+    #: Takes secrets out of what an attempt that still runs has put out.
+    masked: Callable[[bytes], bytes]
     #: What is not ready, by name, with why; empty when all is.
     not_ready: Callable[[], Mapping[str, str]]
     #: How many attempts the service runs at once.

@@ -85,7 +85,7 @@ async def _send(
             ended = not follow or _has_ended(request.app[API], key)
             log = log or await asyncio.to_thread(_open, path)
             while log is not None and (chunk := await asyncio.to_thread(log.read, _CHUNK)):
-                await response.write(decoder.decode(chunk).encode())
+                await response.write(decoder.decode(request.app[API].masked(chunk)).encode())
             gone = request.transport is None or request.transport.is_closing()
             if ended or gone or stopping.is_set():
                 await response.write(decoder.decode(b"", final=True).encode())

@@ -502,3 +502,16 @@ async def test_an_event_loop_that_is_torn_down_leaves_no_process(tmp_path: Path)
     await asyncio.to_thread(asyncio.run, service())
 
     assert pids and not runs(pids[0])
+
+
+async def test_secrets_are_masked_in_the_log_and_in_the_error(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ERP_PASSWORD", "hunter2hunter2")
+    bench.executor.hide(frozenset({"ERP_PASSWORD"}))
+
+    attempt = order(shell("echo first; echo wrong password hunter2hunter2; exit 1"))
+    ended = await bench.run(attempt)
+
+    assert ended.error == "exit status 1: wrong password **************"
+    assert bench.log(attempt) == "first\nwrong password **************\n"
