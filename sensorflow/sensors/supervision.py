@@ -31,6 +31,9 @@ RAN_WELL_S = 30.0
 #: A sensor that says nothing counts as running when it has not failed for so long.
 STARTED_AFTER_S = 1.0
 
+#: A sensor that fails for so long is down, and somebody is told; a broker may restart sooner.
+DOWN_AFTER_S = 10.0
+
 log = structlog.get_logger(__name__)
 
 
@@ -98,7 +101,12 @@ class SensorSupervisor:
                 self.start(definition, sensor_class, home=home, instance=instance)
 
     async def stop(self) -> None:
-        """Stop all sensors and return when they have let go of what they hold."""
+        """Stop all sensors and return when they have let go of what they hold.
+
+        That is no recovery: of one that is down nobody is told that it is well.
+        """
+        for supervised in self._supervised.values():
+            supervised.tell_nobody()
         await asyncio.gather(*[supervised.stop() for supervised in self._supervised.values()])
 
     def status(self, pipeline: str, name: str) -> SensorStatus:
@@ -129,7 +137,9 @@ class _Supervised:
         self._task: asyncio.Task[None] | None = None
         self._status = SensorStatus("starting", None, clock.now())
         self._began_at = clock.monotonic()
-        self._is_down = False
+        #: None: an earlier service may have told that it is down, so that it is well is told once.
+        self._is_down: bool | None = None
+        self._alarm: asyncio.TimerHandle | None = None
         #: What the sensor says of itself, and what the service says of its last events.
         self._reported: str | None = None
         self._refused: str | None = None
@@ -144,6 +154,9 @@ class _Supervised:
         )
         name = f"sensor {self.definition.pipeline}/{self.definition.name}"
         self._task = asyncio.create_task(self._run(context), name=name)
+
+    def tell_nobody(self) -> None:
+        self._changed = None
 
     async def stop(self) -> None:
         if self._task is not None:
@@ -222,12 +235,26 @@ class _Supervised:
         self._enter("failing" if error else "running", error)
 
     def _enter(self, state: SensorState, error: str | None) -> None:
-        was_down, is_down = self._is_down, state == "failing"
         since = self._status.since if state == self._status.state else self._clock.now()
         self._status = SensorStatus(state, error, since)
-        # `starting` after a failure is no recovery yet.
-        self._is_down = is_down or (was_down and state == "starting")
-        if self._changed is not None and self._is_down != was_down:
+        if state == "failing":
+            if self._alarm is None and not self._is_down:
+                self._alarm = asyncio.get_running_loop().call_later(DOWN_AFTER_S, self._tell_down)
+        elif state != "starting":  # `starting` after a failure is no recovery yet.
+            if self._alarm is not None:
+                self._alarm.cancel()
+                self._alarm = None
+            if self._is_down is not False:
+                self._is_down = False
+                self._tell(None)
+
+    def _tell_down(self) -> None:
+        self._alarm = None
+        self._is_down = True
+        self._tell(self._status.error or "it does not start")
+
+    def _tell(self, error: str | None) -> None:
+        if self._changed is not None:
             self._changed(self.definition.pipeline, self.definition.name, error)
 
 
