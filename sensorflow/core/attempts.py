@@ -23,6 +23,8 @@ from sensorflow.core.vocabulary import (
 
 #: A firing that so many crashes of the service interrupted is taken for their cause.
 CRASHES = 5
+#: A timer that comes so late came due while no service was there.
+MISSED_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,9 @@ class Attempts:
         run = state.run(message.run_id)
         if attempt is None or attempt.state is not AttemptState.RUNNING or task is None or run is None:
             return
+        if message.crashed and task.crashes + 1 >= CRASHES:
+            error = f"the service died under it {CRASHES} times, so it is taken for the cause"
+            message = replace(message, state=AttemptState.FAILED, error=error)
         state.put_attempt(
             replace(
                 attempt,
@@ -116,8 +121,11 @@ class Attempts:
 
     def lapsed(self, timer: TimerRow) -> None:
         """End an attempt whose callback did not come within its lease."""
-        task = self.turn.state.task(timer.run_id, timer.task)
-        if task is None:
+        attempt = self.turn.state.attempt(timer.run_id, timer.task, int(timer.after))
+        if attempt is None or attempt.state is not AttemptState.RUNNING:
+            return
+        if self.turn.now - timer.due_at > MISSED_S:  # Nobody could call back while the service was down.
+            self._lease(attempt)
             return
         self.ended(
             AttemptEnded(
@@ -270,7 +278,7 @@ class Attempts:
         if message.state is AttemptState.CANCELLED or task.stopping or definition is None:
             return replace(task, state=next_state(task.state, TaskEvent.CANCELLED), stopping=False)
         crashes = task.crashes + message.crashed
-        if message.state is AttemptState.INTERRUPTED and crashes < CRASHES:
+        if message.state is AttemptState.INTERRUPTED:
             state = next_state(task.state, TaskEvent.INTERRUPTED)
             return replace(task, state=state, crashes=crashes, queued_at=self.turn.now)
         failures = task.failures + 1

@@ -185,7 +185,7 @@ def _take_back(turn: Turn, pipeline: PipelineDefinition, run: RunRow) -> None:
     if run.trigger != "backfill" or over(run.state):
         return
     if run.started_at is None:
-        operations.cancel_run(turn, pipeline, run, "its backfill was cancelled")
+        Runs(turn).cancel(pipeline, run, "its backfill was cancelled")
     elif pipeline.late is not LatePolicy.RERUN:
         # Under `rerun` newer versions may be waiting for the next generation as well.
         turn.state.put_run(replace(run, pending=()))

@@ -11,6 +11,7 @@ from sensorflow.core.lateness import expected_at
 from sensorflow.core.partitions import bounds, iso, read_partition
 from sensorflow.core.readiness import Condition, Readiness, missing_parts
 from sensorflow.core.runs import within
+from sensorflow.core.schedules import next_time
 from sensorflow.core.state import PartitionRow, RunRow, State, TaskRow
 from sensorflow.core.states import ENDED, AttemptState, RunState, TaskState
 from sensorflow.core.vocabulary import (
@@ -141,14 +142,17 @@ class _Explainer:
         if state is TaskState.WAITING:
             waits = [*self._outside(), *self._held_back(), *self._above(task, ENDED), *self._inputs(task)]
         elif state is TaskState.BLOCKED:
-            waits = [*self._above(task, _PASSED)] or [self._unblockable(task)]
+            passed = _PASSED - {TaskState.SKIPPED} if task.skipped_blocks else _PASSED
+            waits = [*self._above(task, passed)] or [self._unblockable(task)]
         elif state is TaskState.FAILED:
-            text = f"it failed for good{self._last_error(row)}; {self._retry_command()}"
+            text = f"it failed for good{self._last_error(row)}{self._retry_command(row)}"
             waits = [Wait(kind="task", text=text, task=task.name, state=state)]
         elif state is TaskState.RETRYING and row is not None:
             waits = [self._retry(task, row)]
-        if state is TaskState.WAITING and not waits and self.run is not None and not self.run.open:
+        if state is TaskState.WAITING and self.run is not None and not self.run.open:
             waits = [self._added_since(task)]
+        elif state is TaskState.WAITING and not waits and self.run is None:
+            waits = [self._no_run()]
         paused = [*self._paused()] if state in _HELD_BY_PAUSE else []
         if state is TaskState.QUEUED and not paused:
             waits = [self._slot()]
@@ -158,6 +162,16 @@ class _Explainer:
     def _added_since(self, task: TaskDefinition) -> Wait:
         text = f"it is new since this run ended; `sensorflow retry {self._place()} {task.name}` runs it"
         return Wait(kind="task", text=text, task=task.name, state=TaskState.WAITING)
+
+    def _no_run(self) -> Wait:
+        """Say what would make the run of a task that waits for nothing else."""
+        pipeline = self.pipeline
+        if pipeline.schedule is None:
+            text = f"there is no run yet: an arrival makes it, or `sensorflow run {self._place()}`"
+            return Wait(kind="dataset", text=text)
+        at = next_time(pipeline.schedule, pipeline.partitioning.timezone, self.now)
+        text = f"there is no run yet: the schedule's next time is {self._clock(at)}"
+        return Wait(kind="time", text=text, until=at)
 
     def _unblockable(self, task: TaskDefinition) -> Wait:
         text = f"what is above it was repaired; `sensorflow retry {self._place()} {task.name}` lets it run"
@@ -200,7 +214,9 @@ class _Explainer:
                 continue
             text = f"waiting for task {name}, which is {state}"
             if state is TaskState.FAILED:
-                text = f"task {name} failed for good{self._last_error(row)}; {self._retry_command()}"
+                text = f"task {name} failed for good{self._last_error(row)}{self._retry_command(row)}"
+            elif state is TaskState.SKIPPED:
+                text = f"task {name} was skipped, which counts as failed here (skipped: block)"
             elif state is TaskState.BLOCKED:
                 text = f"task {name} is blocked itself"
             yield Wait(kind="task", text=text, task=name, state=state)
@@ -301,11 +317,11 @@ class _Explainer:
         """Say who should bring the dataset."""
         producer = self.definitions.producers.get(dataset)
         if producer:
-            return f", which task {producer[1]} of pipeline {producer[0]} makes"
+            return f"; task {producer[1]} of pipeline {producer[0]} makes it"
         sensor = self._sensor(dataset)
         if sensor:
-            return f" from sensor {sensor}"
-        return ", which only POST /api/v1/ready makes ready"
+            return f"; it comes from sensor {sensor}"
+        return "; only POST /api/v1/ready makes it ready"
 
     def _sensor(self, dataset: str) -> str | None:
         feeds = self.definitions.feeds.get(dataset)
@@ -322,9 +338,10 @@ class _Explainer:
         if newest is None:
             return "; nothing of it has ever arrived"
         if newest.partition == key:
-            return f"; its last arrival was {describe_duration(max(0.0, self.now - newest.last_at))} ago"
-        ago = describe_duration(max(0.0, self.now - newest.last_at))
-        return f"; the last that arrived is {newest.partition or 'the whole'}, {ago} ago"
+            return f"; its last arrival was {_ago(self.now - newest.last_at)}"
+        return (
+            f"; the last that arrived is {newest.partition or 'the whole'}, {_ago(self.now - newest.last_at)}"
+        )
 
     def _retry(self, task: TaskDefinition, row: TaskRow) -> Wait:
         at = row.next_attempt_at or self.now
@@ -341,15 +358,16 @@ class _Explainer:
         if self.state.running_count(None) >= self.workers:
             text = f"queued: all {self.workers} workers of the service are busy"
         elif self.state.running_count(pipeline.name) >= pipeline.concurrency:
-            text = f"queued: {pipeline.concurrency} tasks of {pipeline.name} run already (concurrency)"
+            text = f"queued: {pipeline.name} runs as many tasks as its concurrency, {pipeline.concurrency}"
         elif len(active) >= pipeline.max_active_runs and not (self.run and self.run.active):
-            text = f"queued: {pipeline.max_active_runs} runs of {pipeline.name} are active (max_active_runs)"
+            limit = pipeline.max_active_runs
+            text = f"queued: {pipeline.name} has as many active runs as its max_active_runs, {limit}"
         elif (
             backfill
             and not (self.run and self.run.active)
             and sum(run.backfill == backfill.id for run in active) >= backfill.max_active
         ):
-            text = f"queued: {backfill.max_active} runs of its backfill are active (max_active)"
+            text = f"queued: its backfill has as many active runs as its max_active, {backfill.max_active}"
         else:
             text = "queued: it starts next"
         return Wait(kind="slot", text=text)
@@ -362,14 +380,19 @@ class _Explainer:
             return ""
         return f"{lead}{attempt.error}"
 
-    def _retry_command(self) -> str:
-        return f"`sensorflow retry {self._place()}` runs it again"
+    def _retry_command(self, row: TaskRow | None) -> str:
+        command = f"`sensorflow retry {self._place()}` runs it again"
+        return "" if "sensorflow retry" in self._last_error(row) else f"; {command}"
 
     def _place(self) -> str:
         return "/".join(filter(None, (self.pipeline.name, self.readiness.partition)))
 
     def _clock(self, at: float) -> str:
         return iso(round(at), self.pipeline.partitioning.timezone)
+
+
+def _ago(seconds: float) -> str:
+    return f"{describe_duration(seconds)} ago" if seconds >= 1 else "just now"
 
 
 def _listed(names: tuple[str, ...]) -> str:

@@ -274,7 +274,6 @@ def _arrive(turn: Turn, claim: _Claim, seq: int) -> tuple[Arrival, Reached]:
     dataset = turn.definitions.datasets[claim.dataset]
     part = claim.part or ""
     parts = state.parts(dataset.name, claim.partition)
-    version = parts[part].version + 1 if part in parts else 1
     limits = bounds(dataset.partitioning, claim.partition)
     before = state.partition(dataset.name, claim.partition) or PartitionRow(
         dataset=dataset.name,
@@ -285,6 +284,8 @@ def _arrive(turn: Turn, claim: _Claim, seq: int) -> tuple[Arrival, Reached]:
         first_at=now,
         last_at=now,
     )
+    # The whole that was taken back counts on; of a part the count begins anew.
+    version = (parts[part].version if part in parts else before.version if not part else 0) + 1
     row = replace(before, arrivals=before.arrivals + 1, last_at=now)
     waits_for_quiet = dataset.complete.quiet_s is not None
     if waits_for_quiet:

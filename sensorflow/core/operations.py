@@ -5,7 +5,6 @@ from dataclasses import replace
 
 from sensorflow.core import ingest
 from sensorflow.core.attempts import Attempts
-from sensorflow.core.commands import StopAttempt
 from sensorflow.core.definitions import Reader
 from sensorflow.core.errors import ConflictError, NotFoundError, PartitionError
 from sensorflow.core.messages import (
@@ -129,26 +128,8 @@ def cancel(turn: Turn, message: CancelRun) -> Made:
     if run.state in (RunState.SUCCEEDED, RunState.CANCELLED):
         raise ConflictError(f"{place(run)} has ended already: it is {run.state}")
     _keep(turn, "cancel", run=run, reason=message.reason)
-    cancel_run(turn, pipeline, run, message.reason or "an operator cancelled the run")
+    Runs(turn).cancel(pipeline, run, message.reason or "an operator cancelled the run")
     return Made(id=run.id, created=False)
-
-
-def cancel_run(turn: Turn, pipeline: PipelineDefinition, run: RunRow, reason: str) -> None:
-    """Cancel every task of a run that has not ended, and stop those that run."""
-    rows = turn.state.tasks(run.id)
-    for name in pipeline.tasks:
-        row = rows.get(name) or first_row(pipeline, run, name)
-        if row.state is TaskState.RUNNING:
-            stop = StopAttempt(run_id=run.id, task=name, number=row.attempts, reason=reason)
-            turn.orders.append(stop)
-            turn.state.put_task(replace(row, stopping=True))
-        elif row.state in (TaskState.WAITING, TaskState.QUEUED, TaskState.RETRYING):
-            turn.state.put_task(
-                replace(row, state=next_state(row.state, TaskEvent.CANCELLED), next_attempt_at=None)
-            )
-    run = replace(run, pending=())
-    turn.state.put_run(run)
-    Runs(turn).settle(pipeline, run)
 
 
 def mark(turn: Turn, message: MarkTask) -> Made:

@@ -73,9 +73,9 @@ def consumed_versions(read: Iterable[Condition]) -> dict[str, dict[str, int]]:
     """Return, by dataset and partition, the versions that an attempt takes."""
     consumed: dict[str, dict[str, int]] = {}
     for condition in read:
-        if condition.leaf is not None and condition.ready:
+        if condition.leaf is not None:
             versions = consumed.setdefault(condition.leaf.dataset, {})
-            versions.update({key: row.version for key, row in condition.ready.items()})
+            versions.update({key: row.version for key, row in (condition.ready or {}).items()})
     return consumed
 
 

@@ -4,9 +4,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from sensorflow.core import alerts, gates
+from sensorflow.core.commands import StopAttempt
 from sensorflow.core.definitions import PipelineGraph, Reader, leaves
+from sensorflow.core.errors import PartitionError
 from sensorflow.core.ingest import Reached
-from sensorflow.core.partitions import bounds, calendar_of
+from sensorflow.core.partitions import bounds, calendar_of, read_partition
 from sensorflow.core.readiness import Readiness
 from sensorflow.core.selection import reading_range, reading_runs
 from sensorflow.core.standing import Standing, standing
@@ -82,6 +84,9 @@ class Runs:
         """Look again at all open runs of a pipeline with ids above `after`, some at a time."""
         rows = self.turn.state.open_runs(pipeline.name, since=None, before=None, after=after, limit=WALK)
         for run in rows:
+            if not _fits(pipeline, run):
+                self.cancel(pipeline, run, f"{run.partition} is no partition of the pipeline any more")
+                continue
             self.arm(pipeline, run)
             self.step(pipeline, run, None)
             # Also where no task has changed: while no file had the pipeline, ends were only noted.
@@ -93,10 +98,20 @@ class Runs:
         """Reach the run that reads a partition by `same` or `all`; make it if need be."""
         pipeline = reader.pipeline
         run = self.turn.state.run_of(pipeline.name, key)
-        if run is not None:
+        if run is not None and self._was_taken_back(run):
+            run = replace(run, trigger="event", backfill="", forced=False, pending=tuple(pipeline.tasks))
+            self.next_generation(pipeline, run)
+        elif run is not None:
             self._touch(reader, run, reached)
         elif within(pipeline, key):
             self.advance(pipeline, self.make(pipeline, key, trigger="event"), None)
+
+    def _was_taken_back(self, run: RunRow) -> bool:
+        """Tell whether a cancelled backfill made the run and it never started: it is as if it was not."""
+        if run.state is not RunState.CANCELLED or run.trigger != "backfill" or run.started_at is not None:
+            return False
+        backfill = self.turn.state.backfill(run.backfill)
+        return run.generation == 1 and backfill is not None and backfill.cancelled_at is not None
 
     def _reach_whole(self, reader: Reader, reached: Reached) -> None:
         """Reach the newest run of a pipeline without partitions; an ended one is followed by the next."""
@@ -137,7 +152,9 @@ class Runs:
         attempt = self.turn.state.attempt(task.run_id, task.task, task.attempts)
         if attempt is None:
             return False
-        consumed = attempt.consumed.get(reached.row.dataset, {}).get(reached.row.partition, 0)
+        if reached.row.dataset not in attempt.consumed:
+            return False  # The file did not name this input when the attempt started.
+        consumed = attempt.consumed[reached.row.dataset].get(reached.row.partition, 0)
         return reached.row.version > consumed or not reached.row.ready
 
     def _go_on(
@@ -355,6 +372,23 @@ class Runs:
                     TimerRow(key=f"{kind}/{run.id}", due_at=due_at, kind=kind, run_id=run.id)
                 )
 
+    def cancel(self, pipeline: PipelineDefinition, run: RunRow, reason: str) -> RunRow:
+        """Cancel every task of a run that has not ended, and stop those that run."""
+        state = self.turn.state
+        rows = state.tasks(run.id)
+        for name in pipeline.tasks:
+            row = rows.get(name) or first_row(pipeline, run, name)
+            if row.state is TaskState.RUNNING:
+                stop = StopAttempt(run_id=run.id, task=name, number=row.attempts, reason=reason)
+                self.turn.orders.append(stop)
+                state.put_task(replace(row, stopping=True))
+            elif row.state in (TaskState.WAITING, TaskState.QUEUED, TaskState.RETRYING):
+                cancelled = next_state(row.state, TaskEvent.CANCELLED)
+                state.put_task(replace(row, state=cancelled, next_attempt_at=None))
+        run = replace(run, pending=())
+        state.put_run(run)
+        return self.settle(pipeline, run)
+
     def _fire(self, row: TaskRow) -> TaskRow:
         """Record that a task is to run; from here on it is the queue's."""
         # One that was cancelled, or lost an input while it queued, goes on with the firing it had.
@@ -408,6 +442,14 @@ def within(pipeline: PipelineDefinition, partition: str) -> bool:
     first = bounds(calendar, pipeline.start) if pipeline.start else None
     last = bounds(calendar, pipeline.end) if pipeline.end else None
     return (first is None or limits.start >= first.start) and (last is None or limits.start <= last.start)
+
+
+def _fits(pipeline: PipelineDefinition, run: RunRow) -> bool:
+    """Tell whether a run's partition is one of the pipeline as the file now has it."""
+    try:
+        return read_partition(pipeline.partitioning, run.partition or None) == run.partition
+    except PartitionError:
+        return False
 
 
 def over(state: RunState) -> bool:

@@ -1,6 +1,6 @@
 """What time itself sets off: schedules, expectations, expiry. Every timer is a row."""
 
-from sensorflow.core import alerts, operations
+from sensorflow.core import alerts
 from sensorflow.core.errors import PartitionError
 from sensorflow.core.lateness import expected_at, first_expected_after, newest_ended
 from sensorflow.core.partitions import bounds, calendar_of, partitions_of, shifted
@@ -84,7 +84,7 @@ def expire(turn: Turn, timer: TimerRow) -> None:
             reason=reason,
         )
     )
-    operations.cancel_run(turn, pipeline, run, reason)
+    Runs(turn).cancel(pipeline, run, reason)
 
 
 def _made_up_for(catchup: Catchup, times: list[float], following: float, now: float) -> list[float]:

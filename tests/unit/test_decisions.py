@@ -453,12 +453,12 @@ def test_concurrency_and_active_runs_hold_tasks_back_and_why_says_so() -> None:
     flow.ready("a", "2026-06-01")
     assert len(flow.running()) == 1
     texts = [wait.text for task in flow.why("narrow", "2026-06-01").tasks for wait in task.waiting_for]
-    assert texts == ["queued: 1 tasks of narrow run already (concurrency)"]
+    assert texts == ["queued: narrow runs as many tasks as its concurrency, 1"]
     flow.ready("b", "2026-06-01")
     flow.ready("b", "2026-06-02")
     assert [order.partition for order in flow.running() if order.pipeline == "few"] == ["2026-06-01"]
     (wait,) = flow.why("few", "2026-06-02").tasks[0].waiting_for
-    assert wait.text == "queued: 1 runs of few are active (max_active_runs)"
+    assert wait.text == "queued: few has as many active runs as its max_active_runs, 1"
     flow.end_all()
     assert len(flow.started) == 4
 
@@ -471,7 +471,7 @@ def test_why_names_what_never_came_and_what_came_close() -> None:
     flow.pass_time(780)
     (wait,) = flow.why("p", "2026-06-01").tasks[0].waiting_for
     assert wait.text == (
-        "waiting for b 2026-06-01, which only POST /api/v1/ready makes ready; "
+        "waiting for b 2026-06-01; only POST /api/v1/ready makes it ready; "
         "the last that arrived is 2026-06-02, 13 min ago"
     )
 

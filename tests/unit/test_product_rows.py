@@ -315,7 +315,7 @@ def test_why_something_has_not_fired_is_not_left_to_guessing() -> None:
     assert (wait.kind, wait.dataset, wait.partition, wait.sensor) == ("dataset", "w", "2026-06-01", "s")
     assert wait.expected_at == datetime(2026, 6, 2, 1, tzinfo=UTC).timestamp()
     assert wait.late is True
-    for words in ("w 2026-06-01", "from sensor s", "expected by", "late", "2026-06-02"):
+    for words in ("w 2026-06-01", "comes from sensor s", "expected by", "late", "2026-06-02"):
         assert words in wait.text
 
 
