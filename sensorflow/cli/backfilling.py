@@ -58,7 +58,10 @@ def backfill(  # noqa: PLR0913 - the options of a verb are its arguments
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Fire without inputs and times.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
-    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Watch it until all is done.")] = True,
+    wait: Annotated[
+        bool | None,
+        typer.Option("--wait/--no-wait", help="Watch it until all is done; so it is on a terminal."),
+    ] = None,
     reason: Annotated[str | None, typer.Option("--reason", help="Kept with the backfill.")] = None,
 ) -> None:
     """Make runs for many partitions; each fires when its inputs are there."""
@@ -84,6 +87,7 @@ def backfill(  # noqa: PLR0913 - the options of a verb are its arguments
     if not common.json:
         at_once = f"at most {answer['max_active']} at once"
         output.line(f"backfill {answer['id']} of {pipeline}: {answer['total']} runs, {at_once}")
+    wait = sys.stdout.isatty() if wait is None else wait
     if wait:
         answer = _watch(common, client, answer)
     if common.json:

@@ -121,9 +121,7 @@ def test_the_week_runs_says_what_it_waits_for_and_is_repaired_by_hand(home: Path
         (summarise,) = [task for task in early["tasks"] if task["name"] == "summarise"]
         waited_for = {wait["partition"]: wait["text"] for wait in summarise["waiting_for"]}
         assert "2013-03-08" in waited_for
-        assert waited_for["2013-03-08"].startswith(
-            "waiting for flight_delays_daily 2013-03-08, which task publish"
-        )
+        assert waited_for["2013-03-08"].startswith("waiting for flight_delays_daily 2013-03-08; task publish")
 
         shown.read_until("serving at")
         ok = [day for day in DAYS if day != "2013-03-08"]

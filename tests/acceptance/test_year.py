@@ -169,6 +169,6 @@ def test_what_did_not_fire_in_the_year_says_which_hour_it_waits_for(tmp_path: Pa
     (hole,) = waits["load_weather"]
     assert (hole.partition, hole.parts_missing) == ("2013-03-05T06Z", ("JFK", "LGA"))
     assert hole.text.startswith(
-        "waiting for weather 2013-03-05T06Z: parts JFK and LGA are missing from sensor weather"
+        "waiting for weather 2013-03-05T06Z: parts JFK and LGA are missing; it comes from sensor weather"
     )
     assert [wait.text for wait in waits["join"]] == ["waiting for task load_weather, which is waiting"]

@@ -212,7 +212,7 @@ async def test_a_backfill_is_watched_to_its_end_and_its_failures_fail_the_verb(
         for dataset in ("orders", "delivered"):
             await cli("ready", dataset, day, "-q")
         await until(service, lambda day=day: task_state(service, day, "publish") == "succeeded")
-    arguments = ("backfill", "sales", "2026-03-01", "2026-03-02", "--only", "all")
+    arguments = ("backfill", "sales", "2026-03-01", "2026-03-02", "--only", "all", "--wait")
     code, out, err = await cli(*arguments, "--max-active", "1")
     first, last = out.splitlines()
     assert (code, first.split()[2:], last) == (
@@ -243,7 +243,18 @@ async def test_who_looks_at_a_terminal_sees_a_bar_of_a_backfill(cli: Cli, servic
     watching = asyncio.create_task(asyncio.to_thread(everything_shown, ours))
     with os.fdopen(theirs, "wb") as terminal:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "sensorflow", "backfill", "sales", DAY, DAY, "--only", "failed"),
+            *(
+                sys.executable,
+                "-m",
+                "sensorflow",
+                "backfill",
+                "sales",
+                DAY,
+                DAY,
+                "--only",
+                "failed",
+                "--wait",
+            ),
             stdout=asyncio.subprocess.PIPE,
             stderr=terminal,
             env={**os.environ, "SENSORFLOW_URL": service.url, "TERM": "xterm"},
@@ -263,7 +274,7 @@ async def test_a_backfill_goes_on_when_nobody_watches_and_is_cancelled_by_its_id
     code, out, _ = await cli("runs", "--backfill", backfill["id"], "--json")
     assert (code, len(json.loads(out)["items"])) == (0, 2)
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", INTERRUPTIBLE, "backfill", "sales", "2026-03-03", "2026-03-03"),
+        *(sys.executable, "-c", INTERRUPTIBLE, "backfill", "sales", "2026-03-03", "2026-03-03", "--wait"),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         env={**os.environ, "SENSORFLOW_URL": service.url},
