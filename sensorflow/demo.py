@@ -23,12 +23,15 @@ from sensorflow.core.definitions import Definitions
 from sensorflow.core.explain import explain
 from sensorflow.core.state import AttemptRow, RunRow
 from sensorflow.core.states import AttemptState, RunState, TaskState
+from sensorflow.home import Home, load_home
 from sensorflow.ports import Store
+from sensorflow.sensors import SENSORS
+from sensorflow.sensors.mqtt import MqttOptions
+from sensorflow.sensors.mqtt_connection import BrokerUrl
 
 #: Modules of the home that the demo runs.
 FEEDER = "pipelines.jobs.feed"
 RESULTS = "pipelines.jobs.results"
-MQTT = ("127.0.0.1", 1883)
 
 _LOOK_S = 0.2
 #: Nothing has changed and nothing is due for so long: the demo has come to its end.
@@ -77,11 +80,13 @@ async def _run_demo(home: Path, once: bool, host: str | None, port: int | None) 
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     settings = load_settings(home, os.environ)
-    async with _broker(console) as found, running(home, settings, host=host, port=port) as service:
+    mqtt = _broker_address(load_home(home, os.environ, SENSORS))
+    async with _broker(console, *mqtt) as found, running(home, settings, host=host, port=port) as service:
         if not found:
             return 1
         console.print(f"sensorflow serves this home at {service.url}; the feeder sends it a week of 2013")
-        code = await _feed_and_show(console, home, service, stop)
+        await _wait_for_sensors(service, stop)
+        code = await _feed_and_show(console, home, service, mqtt, stop)
         if code is None:
             return 130
         if code:
@@ -94,10 +99,21 @@ async def _run_demo(home: Path, once: bool, host: str | None, port: int | None) 
     return 0
 
 
-async def _feed_and_show(console: Console, home: Path, service: Running, stop: asyncio.Event) -> int | None:
+async def _wait_for_sensors(service: Running, stop: asyncio.Event) -> None:
+    """Return when every sensor observes, or has said why not: a broker keeps nothing for strangers."""
+    names = [
+        key for key, sensor in service.home.definitions.sensors.items() if sensor.kind in service.home.kinds
+    ]
+    while not stop.is_set() and any(service.supervisor.status(*key).state == "starting" for key in names):
+        await _wait(stop, _LOOK_S)
+
+
+async def _feed_and_show(
+    console: Console, home: Path, service: Running, mqtt: tuple[str, int], stop: asyncio.Event
+) -> int | None:
     """Run the feeder and show what happens until all is quiet; None where the user stopped it."""
     feeder = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", FEEDER, "--url", service.url, "--mqtt", ":".join(map(str, MQTT))),
+        *(sys.executable, "-m", FEEDER, "--url", service.url, "--mqtt", f"{mqtt[0]}:{mqtt[1]}"),
         cwd=home,
         stdout=asyncio.subprocess.DEVNULL if console.is_terminal else None,
     )
@@ -218,10 +234,19 @@ def not_succeeded(definitions: Definitions, store: Store, runs: list[RunRow], wo
                 yield Text(f"  {task.name} is {task.state}: {wait.text}")
 
 
+def _broker_address(home: Home) -> tuple[str, int]:
+    """Return where the home's MQTT sensor looks for its broker."""
+    for sensor in home.definitions.sensors.values():
+        if isinstance(sensor.options, MqttOptions):
+            url = BrokerUrl.parse(sensor.options.url.get_secret_value())
+            return url.host, url.port
+    raise LookupError("the demo's home has no MQTT sensor")
+
+
 @asynccontextmanager
-async def _broker(console: Console) -> AsyncIterator[bool]:
+async def _broker(console: Console, host: str, port: int) -> AsyncIterator[bool]:
     """Give the demo its MQTT broker: the one that listens already, else one of its own."""
-    if await _listens(*MQTT):
+    if await _listens(host, port):
         yield True
         return
     if importlib.util.find_spec("amqtt") is None:
@@ -232,12 +257,12 @@ async def _broker(console: Console) -> AsyncIterator[bool]:
 
     broker = Broker(
         {
-            "listeners": {"default": {"type": "tcp", "bind": f"{MQTT[0]}:{MQTT[1]}"}},
+            "listeners": {"default": {"type": "tcp", "bind": f"{host}:{port}"}},
             "plugins": {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}},
         }
     )
     await broker.start()
-    console.print(f"no MQTT broker listened at {MQTT[0]}:{MQTT[1]}: the demo brings its own")
+    console.print(f"no MQTT broker listened at {host}:{port}: the demo brings its own")
     try:
         yield True
     finally:

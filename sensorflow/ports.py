@@ -64,7 +64,8 @@ class Sensor(Protocol):
     """Observes events outside.
 
     `events` yields an `Event` or a `Batch`. The iterator is resumed only after what it yielded
-    is committed, so what stands behind a `yield` may acknowledge. It runs until it is cancelled;
+    is committed, so what stands behind a `yield` may acknowledge. A class with a true
+    `tells_when_well` counts as starting until it reports None. It runs until it is cancelled;
     an exception is shown as the sensor's state and the sensor is started again after a while.
     """
 

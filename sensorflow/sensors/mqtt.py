@@ -95,6 +95,8 @@ class MqttSensor:
     """
 
     Options: type[BaseModel] = MqttOptions
+    #: It is starting until it has subscribed: what is published before that may be lost.
+    tells_when_well = True
 
     def __init__(self, options: MqttOptions, context: SensorContext) -> None:
         self._options = options

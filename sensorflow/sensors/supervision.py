@@ -166,7 +166,8 @@ class _Supervised:
 
     def status(self) -> SensorStatus:
         lived_s = self._clock.monotonic() - self._began_at
-        if self._status.state == "starting" and lived_s >= STARTED_AFTER_S:
+        silent = not getattr(self._sensor_class, "tells_when_well", False)
+        if self._status.state == "starting" and silent and lived_s >= STARTED_AFTER_S:
             self._show()
         return self._status
 

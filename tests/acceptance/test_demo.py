@@ -164,3 +164,12 @@ def test_a_kill_in_the_middle_and_a_new_start_end_with_the_same_result(home: Pat
     ok = [day for day in DAYS if day != "2013-03-08"]
     assert {(row["day"], row["airport"]): row["flights"] for row in published(home)} == counted(ok)
     assert [row["weather_hours"] for row in published(home) if row["day"] == "2013-03-05"] == [24, 23, 23]
+
+
+def test_where_no_broker_listens_the_demo_brings_its_own(home: Path, free_port: int) -> None:
+    pipeline = home / "pipelines" / "flight_delays.yaml"
+    pipeline.write_text(pipeline.read_text().replace("127.0.0.1:1883", f"127.0.0.1:{free_port}"))
+    with demo(home, "--once") as shown:
+        assert shown.end() == 0
+    assert f"no MQTT broker listened at 127.0.0.1:{free_port}: the demo brings its own" in shown.lines
+    assert "1 failed, 6 succeeded, 1 waiting" in "\n".join(shown.lines)
