@@ -57,6 +57,8 @@ class Task:
     consumed: dict[tuple[str, str], int] = field(default_factory=dict)
     #: A newer version came while it ran.
     outdated: bool = False
+    #: The datasets that its file named when the last attempt started.
+    read: set[str] = field(default_factory=set)
     retry_at: float = 0.0
     #: It was told to stop: however it ends, it does not go on.
     stopping: bool = False
@@ -190,6 +192,7 @@ class Model:
         assert task.state is TaskState.QUEUED, f"{name} of {run} started while {task.state}"
         assert run.pipeline not in self.paused, f"{name} of {run} started while paused"
         task.state, task.outdated = TaskState.RUNNING, False
+        task.read = {item.dataset for item in leaves(definition.inputs)}
         task.attempts += 1
         task.consumed = {}
         run.begun = True
@@ -257,8 +260,16 @@ class Model:
                     elif item.selection in (Selection.SAME, Selection.ALL):
                         same = item.selection is Selection.SAME
                         key = partition if same else key_at(own, start_of(theirs, partition))
-                        if self.within(pipeline, key) and self.run_of(pipeline.name, key) is None:
+                        there = self.run_of(pipeline.name, key)
+                        if there is None and self.within(pipeline, key):
                             self.make(pipeline.name, key, "event")
+                        elif there is not None and self._was_taken_back(there):
+                            there.trigger, there.backfill, there.forced = "event", "", False
+                            self._again(there, set(pipeline.tasks))
+
+    def _was_taken_back(self, run: Run) -> bool:
+        never_began = run.state is RunState.CANCELLED and run.generation == 1 and not run.begun
+        return never_began and run.trigger == "backfill" and run.backfill in self._cancelled
 
     def _went_without(
         self, run: Run, task: Task, definition: TaskDefinition, dataset: str, partition: str
@@ -271,6 +282,7 @@ class Model:
         version = self.version(dataset, partition)
         return any(
             item.dataset == dataset
+            and dataset in task.read
             and item.selection is not Selection.LATEST
             and partition in self.asked_for(pipeline, run.partition, item)
             and (not version or version > task.consumed.get((dataset, partition), 0))
