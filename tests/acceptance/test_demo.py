@@ -153,6 +153,7 @@ def test_the_week_runs_says_what_it_waits_for_and_is_repaired_by_hand(home: Path
         assert shown.end() == 0
 
 
+@pytest.mark.slow
 def test_a_kill_in_the_middle_and_a_new_start_end_with_the_same_result(home: Path, tmp_path: Path) -> None:
     with demo(home, "--once") as killed:
         killed.read_until("join succeeded")
@@ -166,6 +167,7 @@ def test_a_kill_in_the_middle_and_a_new_start_end_with_the_same_result(home: Pat
     assert [row["weather_hours"] for row in published(home) if row["day"] == "2013-03-05"] == [24, 23, 23]
 
 
+@pytest.mark.slow
 def test_where_no_broker_listens_the_demo_brings_its_own(home: Path, free_port: int) -> None:
     pipeline = home / "pipelines" / "flight_delays.yaml"
     pipeline.write_text(pipeline.read_text().replace("127.0.0.1:1883", f"127.0.0.1:{free_port}"))

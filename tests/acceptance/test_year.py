@@ -123,7 +123,7 @@ def consumed(order: StartAttempt, dataset: str) -> dict[str, int]:
     return {key: shown["version"] for key, shown in order.inputs.get(dataset, {}).items()}
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_the_year_fires_exactly_what_the_csvs_say(tmp_path: Path, year: Year, seed: int) -> None:
     assert (len(year.days), sum(map(len, year.weather.values()))) == (365, 26_115)
     flow = replay(tmp_path, year, seed)
