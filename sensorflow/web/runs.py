@@ -6,7 +6,7 @@ from aiohttp import web
 
 from sensorflow.core.definitions import Definitions
 from sensorflow.core.errors import PartitionError
-from sensorflow.core.explain import TaskWaits, Wait, Why, explain
+from sensorflow.core.explain import TaskWaits, Wait, Why, explain, explain_run
 from sensorflow.core.partitions import bounds
 from sensorflow.core.state import AttemptRow, RunRow, TaskRow
 from sensorflow.core.states import RunState, TaskState
@@ -72,7 +72,7 @@ async def why_run(request: web.Request) -> web.Response:
     parameters.only(request)
     api = request.app[API]
     run = run_of_path(request)
-    return answer(why_schema(_explained(api, run.pipeline, run.partition), run.id))
+    return answer(why_schema(_explained_run(api, run), run.id))
 
 
 @routes.get("/api/v1/pipelines/{name}/why")
@@ -198,17 +198,19 @@ def _explained(api: Api, pipeline: str, partition: str) -> Why:
     return explain(api.definitions(), api.store.reader, pipeline, partition, api.workers, api.clock.now())
 
 
+def _explained_run(api: Api, run: RunRow) -> Why:
+    return explain_run(api.definitions(), api.store.reader, run, api.workers, api.clock.now())
+
+
 def _waits(api: Api, run: RunRow, rows: Mapping[str, TaskRow]) -> Mapping[str, TaskWaits]:
-    """Return what the run's tasks wait for, where any does and the run is its partition's newest."""
+    """Return what the run's tasks wait for, where any does."""
     tasks = api.definitions().pipelines[run.pipeline].tasks
     if not any(name not in rows or rows[name].state in _EXPLAINED for name in tasks):
         return {}
     try:
-        why = _explained(api, run.pipeline, run.partition)
+        why = _explained_run(api, run)
     except PartitionError:
         return {}  # The pipeline's grain is another now than when the run was made.
-    if why.run is None or why.run.id != run.id:
-        return {}
     return {waits.name: waits for waits in why.tasks}
 
 

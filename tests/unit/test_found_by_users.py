@@ -2,11 +2,12 @@
 
 from dataclasses import replace
 
-from sensorflow.core.messages import AttemptEnded, CancelBackfill, Made, Reviewed, StartBackfill
+from sensorflow.core.explain import explain_run
+from sensorflow.core.messages import AttemptEnded, CancelBackfill, Made, MakeRun, Reviewed, StartBackfill
 from sensorflow.core.messages import WithdrawPartition as Withdraw
 from sensorflow.core.states import AttemptState, TaskState
-from sensorflow.core.vocabulary import Catchup, Grain, HttpCall, LatePolicy, Partitioning
-from tests.flows import fired, pipeline, same, service, task
+from sensorflow.core.vocabulary import Catchup, Grain, HttpCall, LatePolicy, Partitioning, Selection
+from tests.flows import fired, pipeline, reads, same, service, task
 
 DAY = "2026-06-01"
 
@@ -117,3 +118,19 @@ def test_why_speaks_of_a_scheduled_pipeline_without_a_run() -> None:
     )
     (wait,) = flow.why("p", "").tasks[0].waiting_for
     assert wait.text == "there is no run yet: the schedule's next time is 2026-06-03T06:00:00+00:00"
+
+
+def test_an_ended_run_without_partition_is_explained_as_itself_and_not_as_the_next_one() -> None:
+    flow = service(
+        pipeline("p", task("load", reads("a", Selection.LATEST)), partitioning=Partitioning(Grain.NONE))
+    )
+    made = flow.send(MakeRun(pipeline="p", partition="", force=True))
+    assert isinstance(made, Made)
+    (order,) = flow.running()
+    flow.end(order, AttemptState.FAILED, "too few rows")
+    flow.send(MakeRun(pipeline="p", partition=""))
+    first = flow.store.reader.run(made.id)
+    assert first is not None
+    why = explain_run(flow.definitions, flow.store.reader, first, flow.workers, flow.clock.now())
+    assert (why.run, why.tasks[0].state) == (first, TaskState.FAILED)
+    assert flow.task_states("p", "") == {"load": TaskState.WAITING}
