@@ -14,7 +14,7 @@ from sensorflow.core.errors import Problem
 NOT_YET = "not supported yet by this version"
 
 #: What pydantic's own checks expect; braces are filled from the error's context.
-_EXPECTED = {
+EXPECTED = {
     "string_type": "text",
     "bool_type": "true or false",
     "int_type": "a whole number",
@@ -118,8 +118,8 @@ def _problem(
         return document.problem(path, f"{found['ctx']['words']}: {NOT_YET}")
     if kind in ("value_error", "assertion_error"):
         return document.problem(path, environment.hide(str(found["ctx"]["error"])))
-    if kind in _EXPECTED:
-        words = environment.hide(_EXPECTED[kind].format(**found.get("ctx", {})))
+    if kind in EXPECTED:
+        words = environment.hide(EXPECTED[kind].format(**found.get("ctx", {})))
         return document.problem(path, f"expected {words}, found {what}")
     message = environment.hide(found["msg"])
     return document.problem(path, f"{message[:1].lower()}{message[1:]}, found {what}")

@@ -16,6 +16,19 @@ JsonValue: TypeAlias = Any
 SHARED = "-"
 
 
+class Scope(StrEnum):
+    """What a token allows."""
+
+    #: To ask for anything, and for what would be done.
+    READ = "read"
+    #: To tell of what is ready, and no more.
+    EMIT = "emit"
+    #: To change what runs; and to read.
+    OPERATE = "operate"
+    #: All.
+    ADMIN = "admin"
+
+
 class Grain(StrEnum):
     """How a dataset or a pipeline is cut into partitions."""
 
@@ -235,17 +248,37 @@ class DatasetDefinition:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reshaped:
+    """A value of an event that is not taken as it stands at its path, but so, one after the other."""
+
+    path: str
+    #: A regular expression with one group, which takes the value out of a longer text.
+    regex: str | None = None
+    #: How the text writes a date or an instant, as `%d.%m.%Y`.
+    format: str | None = None
+    #: Of an instant only the date, as it is written, whatever its offset.
+    as_date: bool = False
+    #: Where the event has nothing at the path, or null: what is read instead, or the value itself.
+    otherwise: "Reshaped | None" = None
+    default: str | None = None
+
+
+#: How a rule reads a value: a path into the event, or more than that.
+ValueSource: TypeAlias = str | Reshaped
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
     """Which events a sensor takes, and what it reads from them."""
 
     dataset: str
     #: An event pattern as in `matching`; None matches every event.
     match: Mapping[str, JsonValue] | None = None
-    #: Paths into the event; None where nothing is to be read. Of several dimensions: one for each, by name.
-    partition: str | Mapping[str, str] | None = None
-    part: str | None = None
-    id: str | None = None
-    time: str | None = None
+    #: Each None where nothing is to be read. Of several dimensions: one for each, by name.
+    partition: ValueSource | Mapping[str, ValueSource] | None = None
+    part: ValueSource | None = None
+    id: ValueSource | None = None
+    time: ValueSource | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,16 +1,18 @@
 """Alerts: what somebody should know, and what has been and is over."""
 
 from enum import StrEnum
+from typing import Annotated
 
 from aiohttp import web
 
 from sensorflow.core.state import AlertRow
-from sensorflow.web import parameters
+from sensorflow.core.vocabulary import Scope
 from sensorflow.web.api import API
-from sensorflow.web.parameters import make_cursor
+from sensorflow.web.parameters import PageQuery, choice
+from sensorflow.web.routes import Routes
 from sensorflow.web.schemas import AlertSchema, Page, answer, instant
 
-routes = web.RouteTableDef()
+routes = Routes("Alerts")
 
 
 class _Asked(StrEnum):
@@ -18,17 +20,23 @@ class _Asked(StrEnum):
     ALL = "all"
 
 
-@routes.get("/api/v1/alerts")
-async def list_alerts(request: web.Request) -> web.Response:
+class AlertsQuery(PageQuery):
+    """Which alerts are listed."""
+
+    LIST = "alerts"
+    #: `all`: those that are over too.
+    state: Annotated[_Asked, choice(_Asked)] = _Asked.OPEN
+
+
+@routes.get("/api/v1/alerts", scope=Scope.READ, answers=Page[AlertSchema])
+async def list_alerts(request: web.Request, query: AlertsQuery) -> web.Response:
     """List the open alerts, the newest first; with `state=all` those that are over too."""
     api = request.app[API]
-    parameters.only(request, "state", "limit", "cursor")
-    limit = parameters.limit(request)
-    asked = parameters.state(request, _Asked) or _Asked.OPEN
+    limit = query.limit
     rows = api.store.listing.alerts(
-        open_only=asked is _Asked.OPEN, before=parameters.cursor(request, "alerts"), limit=limit + 1
+        open_only=query.state is _Asked.OPEN, before=query.cursor, limit=limit + 1
     )
-    following = make_cursor("alerts", rows[limit - 1].id) if len(rows) > limit else None
+    following = query.next(rows[limit - 1].id) if len(rows) > limit else None
     return answer(Page[AlertSchema](items=[_alert(row) for row in rows[:limit]], next=following))
 
 

@@ -32,6 +32,7 @@ from sensorflow.web import (
 from sensorflow.web.api import API, Api
 from sensorflow.web.logs import STOPPING
 from sensorflow.web.problems import ProblemError
+from sensorflow.web.routes import Route, add_routes
 
 log = structlog.get_logger(__name__)
 
@@ -50,9 +51,13 @@ def build_app(api: Api) -> web.Application:
     app[API] = api
     app[STOPPING] = asyncio.Event()
     app.on_shutdown.append(_stop_streams)
-    for subject in _SUBJECTS:
-        app.add_routes(subject.routes)
+    add_routes(app, all_routes())
     return app
+
+
+def all_routes() -> list[Route]:
+    """Return every route that the service answers."""
+    return [route for subject in _SUBJECTS for route in subject.routes]
 
 
 async def _stop_streams(app: web.Application) -> None:

@@ -13,15 +13,14 @@ from sensorflow.core.explain import explain
 from sensorflow.core.messages import CancelBackfill, Made, Only, StartBackfill
 from sensorflow.core.partitions import between, bounds, calendar_of, partitions_of
 from sensorflow.core.state import BackfillRow
-from sensorflow.core.vocabulary import Grain, Partitioning, PipelineDefinition
-from sensorflow.web import parameters
+from sensorflow.core.vocabulary import Grain, Partitioning, PipelineDefinition, Scope
 from sensorflow.web.api import API, Api
-from sensorflow.web.bodies import read_model, read_optional
 from sensorflow.web.operations import sent_partition
-from sensorflow.web.parameters import make_cursor
+from sensorflow.web.parameters import PageQuery
 from sensorflow.web.pipelines import known_pipeline
 from sensorflow.web.problems import ProblemError, not_found, shown, unprocessable
 from sensorflow.web.requests import BackfillBody, ReasonBody
+from sensorflow.web.routes import Routes
 from sensorflow.web.runs import wait_schema
 from sensorflow.web.schemas import (
     BackfillPlan,
@@ -40,15 +39,24 @@ KEY_SEPARATOR = "|"
 #: So many partitions are explained between two looks at what else the service has to do.
 _EXPLAINED_AT_ONCE = 20
 
-routes = web.RouteTableDef()
+routes = Routes("Backfills")
 
 
-@routes.post("/api/v1/backfills")
-async def start_backfill(request: web.Request) -> web.Response:
+class BackfillsQuery(PageQuery):
+    """Which backfills are listed."""
+
+    LIST = "backfills"
+
+
+@routes.post(
+    "/api/v1/backfills",
+    scope=Scope.OPERATE,
+    answers={HTTPStatus.CREATED: BackfillSchema, HTTPStatus.OK: BackfillPlan},
+    problems={HTTPStatus.NOT_FOUND: "there is no such pipeline"},
+)
+async def start_backfill(request: web.Request, body: BackfillBody) -> web.Response:
     """Make runs for many partitions, or say with `dry_run` what would be made."""
-    parameters.only(request)
     api = request.app[API]
-    body = await read_model(request, BackfillBody, api.body_limit)
     pipeline = known_pipeline(api, body.pipeline)
     partitions = _asked_for(pipeline, body)
     ranged = body.partitions is None
@@ -71,34 +79,34 @@ async def start_backfill(request: web.Request) -> web.Response:
     return answer(found, HTTPStatus.CREATED, {"Location": f"/api/v1/backfills/{made.id}"})
 
 
-@routes.get("/api/v1/backfills")
-async def list_backfills(request: web.Request) -> web.Response:
+@routes.get("/api/v1/backfills", scope=Scope.READ, answers=Page[BackfillSchema])
+async def list_backfills(request: web.Request, query: BackfillsQuery) -> web.Response:
     """List backfills, the newest first."""
     api = request.app[API]
-    parameters.only(request, "limit", "cursor")
-    limit = parameters.limit(request)
-    before = parameters.cursor(request, "backfills")
-    rows = api.store.listing.backfills(before=before, limit=limit + 1)
-    following = make_cursor("backfills", rows[limit - 1].id) if len(rows) > limit else None
+    limit = query.limit
+    rows = api.store.listing.backfills(before=query.cursor, limit=limit + 1)
+    following = query.next(rows[limit - 1].id) if len(rows) > limit else None
     items = [_backfill(api, row) for row in rows[:limit]]
     return answer(Page[BackfillSchema](items=items, next=following))
 
 
-@routes.get("/api/v1/backfills/{id}")
+@routes.get("/api/v1/backfills/{id}", scope=Scope.READ, answers=BackfillSchema)
 async def show_backfill(request: web.Request) -> web.Response:
     """Show how far a backfill is."""
-    parameters.only(request)
     api = request.app[API]
     return answer(_backfill(api, _row(api, request.match_info["id"])))
 
 
-@routes.post("/api/v1/backfills/{id}/cancel")
-async def cancel_backfill(request: web.Request) -> web.Response:
+@routes.post(
+    "/api/v1/backfills/{id}/cancel",
+    scope=Scope.OPERATE,
+    answers=BackfillSchema,
+    problems={HTTPStatus.CONFLICT: "it was cancelled before"},
+)
+async def cancel_backfill(request: web.Request, body: ReasonBody) -> web.Response:
     """Take back what a backfill made and has not started."""
-    parameters.only(request)
     api = request.app[API]
     row = _row(api, request.match_info["id"])
-    body = await read_optional(request, ReasonBody, api.body_limit)
     await api.submit(CancelBackfill(backfill=row.id, reason=body.reason))
     return answer(_backfill(api, _row(api, row.id)))
 

@@ -10,63 +10,67 @@ from sensorflow.core.messages import WithdrawPartition
 from sensorflow.core.readiness import missing_parts
 from sensorflow.core.reading import declared_partition, known_part
 from sensorflow.core.state import PartitionRow
-from sensorflow.core.vocabulary import Completeness, DatasetDefinition, Expectation
-from sensorflow.web import parameters
+from sensorflow.core.vocabulary import Completeness, DatasetDefinition, Expectation, Scope
 from sensorflow.web.api import API, Api
-from sensorflow.web.bodies import read_model
-from sensorflow.web.parameters import make_cursor
+from sensorflow.web.parameters import PageQuery
 from sensorflow.web.problems import not_found
 from sensorflow.web.requests import WithdrawBody
+from sensorflow.web.routes import Routes
 from sensorflow.web.schemas import DatasetSchema, Page, PartitionSchema, answer, instant
 from sensorflow.web.sensors import sensor_name
 
-routes = web.RouteTableDef()
+routes = Routes("Datasets")
 
 
-@routes.get("/api/v1/datasets")
-async def list_datasets(request: web.Request) -> web.Response:
+class DatasetsQuery(PageQuery):
+    """Which datasets are listed."""
+
+    LIST = "datasets"
+
+
+class PartitionsQuery(PageQuery):
+    """Which partitions are listed."""
+
+    LIST = "partitions"
+
+
+@routes.get("/api/v1/datasets", scope=Scope.READ, answers=Page[DatasetSchema])
+async def list_datasets(request: web.Request, query: DatasetsQuery) -> web.Response:
     """List the datasets by name."""
     api = request.app[API]
-    parameters.only(request, "limit", "cursor")
-    limit = parameters.limit(request)
-    after = parameters.cursor(request, "datasets") or ""
+    limit = query.limit
+    after = query.cursor or ""
     found = api.definitions().datasets
     names = sorted(name for name in found if name > after)
-    following = make_cursor("datasets", names[limit - 1]) if len(names) > limit else None
+    following = query.next(names[limit - 1]) if len(names) > limit else None
     return answer(
         Page[DatasetSchema](items=[_dataset(api, found[name]) for name in names[:limit]], next=following)
     )
 
 
-@routes.get("/api/v1/datasets/{name}")
+@routes.get("/api/v1/datasets/{name}", scope=Scope.READ, answers=DatasetSchema)
 async def show_dataset(request: web.Request) -> web.Response:
     """Show one dataset."""
-    parameters.only(request)
     return answer(_dataset(request.app[API], _dataset_of_path(request)))
 
 
-@routes.get("/api/v1/datasets/{name}/partitions")
-async def list_partitions(request: web.Request) -> web.Response:
+@routes.get("/api/v1/datasets/{name}/partitions", scope=Scope.READ, answers=Page[PartitionSchema])
+async def list_partitions(request: web.Request, query: PartitionsQuery) -> web.Response:
     """List the partitions that something arrived for, the newest first."""
     api = request.app[API]
-    parameters.only(request, "limit", "cursor")
     dataset = _dataset_of_path(request)
-    limit = parameters.limit(request)
-    rows = api.store.listing.partitions(
-        dataset.name, after=parameters.cursor(request, "partitions"), limit=limit + 1
-    )
-    following = make_cursor("partitions", rows[limit - 1].partition) if len(rows) > limit else None
+    limit = query.limit
+    rows = api.store.listing.partitions(dataset.name, after=query.cursor, limit=limit + 1)
+    following = query.next(rows[limit - 1].partition) if len(rows) > limit else None
     items = [_partition(api, dataset, row) for row in rows[:limit]]
     return answer(Page[PartitionSchema](items=items, next=following))
 
 
-@routes.post("/api/v1/datasets/{name}/withdraw")
-async def withdraw(request: web.Request) -> web.Response:
+@routes.post("/api/v1/datasets/{name}/withdraw", scope=Scope.OPERATE, answers=PartitionSchema)
+async def withdraw(request: web.Request, body: WithdrawBody) -> web.Response:
     """Take a partition back, or a part of it: it is missing until its next arrival."""
-    parameters.only(request)
     api = request.app[API]
     dataset = _dataset_of_path(request)
-    body = await read_model(request, WithdrawBody, api.body_limit)
     partition = declared_partition(dataset, body.partition)
     part = None if body.part is None else known_part(dataset, body.part)
     await api.submit(

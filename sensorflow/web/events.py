@@ -1,5 +1,7 @@
 """The log of events: what each was, what it matched, and what it made ready."""
 
+from typing import Annotated
+
 from aiohttp import web
 
 from sensorflow.core.definitions import MAKES_RUNS
@@ -7,45 +9,57 @@ from sensorflow.core.errors import PartitionError
 from sensorflow.core.messages import EventState, Redrive
 from sensorflow.core.selection import reading_runs
 from sensorflow.core.state import ArrivalRow, EventRow, RunRow
-from sensorflow.web import parameters
+from sensorflow.core.vocabulary import Scope
 from sensorflow.web.api import API, Api
 from sensorflow.web.ingest import stored
-from sensorflow.web.parameters import make_cursor, wrong_parameter
+from sensorflow.web.parameters import NumberFromZero, PageQuery, TextParameter, choice, wrong_parameter
 from sensorflow.web.pipelines import run_reference
 from sensorflow.web.problems import not_found
-from sensorflow.web.schemas import EventDetail, EventSchema, Page, StoredArrival, answer, instant
+from sensorflow.web.routes import Routes
+from sensorflow.web.schemas import (
+    EventDetail,
+    EventSchema,
+    Page,
+    ReceiptSchema,
+    StoredArrival,
+    answer,
+    instant,
+)
 from sensorflow.web.sensors import sensor_name
 
 #: A duplicate is counted, not stored, so no stored event is one.
 _STORED = (EventState.ACCEPTED, EventState.UNMATCHED, EventState.REJECTED)
 
-routes = web.RouteTableDef()
+routes = Routes("Events")
 
 
-@routes.get("/api/v1/events")
-async def list_events(request: web.Request) -> web.Response:
+class EventsQuery(PageQuery):
+    """Which events are listed."""
+
+    LIST = "events"
+    #: The `seq` of an event: only those behind it.
+    after: NumberFromZero = 0
+    #: Only those that brought this dataset something, or were to and were rejected.
+    dataset: TextParameter = None
+    state: Annotated[EventState, choice(EventState, *_STORED)] | None = None
+
+
+@routes.get("/api/v1/events", scope=Scope.READ, answers=Page[EventSchema])
+async def list_events(request: web.Request, query: EventsQuery) -> web.Response:
     """List events in their order, from behind `after`."""
     api = request.app[API]
-    parameters.only(request, "after", "dataset", "state", "limit", "cursor")
-    dataset = parameters.text(request, "dataset")
-    limit = parameters.limit(request)
-    rows = api.store.listing.events(
-        after=_after(request),
-        dataset=dataset,
-        state=parameters.state(request, EventState, _STORED),
-        limit=limit + 1,
-    )
+    dataset, limit = query.dataset, query.limit
+    rows = api.store.listing.events(after=_after(query), dataset=dataset, state=query.state, limit=limit + 1)
     if not rows and dataset is not None and dataset not in api.definitions().datasets:
         known = ", ".join(sorted(api.definitions().datasets)) or "there is none"
         raise wrong_parameter("dataset", f"a dataset ({known})", dataset)
-    following = make_cursor("events", rows[limit - 1].seq) if len(rows) > limit else None
+    following = query.next(rows[limit - 1].seq) if len(rows) > limit else None
     return answer(Page[EventSchema](items=[_event(api, row) for row in rows[:limit]], next=following))
 
 
-@routes.get("/api/v1/events/{seq}")
+@routes.get("/api/v1/events/{seq}", scope=Scope.READ, answers=EventDetail)
 async def show_event(request: web.Request) -> web.Response:
     """Show one event, what it made ready, and the runs that stand for that."""
-    parameters.only(request)
     api = request.app[API]
     row = _event_of_path(request)
     document = EventDetail(
@@ -57,10 +71,9 @@ async def show_event(request: web.Request) -> web.Response:
     return answer(document)
 
 
-@routes.post("/api/v1/events/{seq}/redrive")
+@routes.post("/api/v1/events/{seq}/redrive", scope=Scope.OPERATE, answers=ReceiptSchema)
 async def redrive_event(request: web.Request) -> web.Response:
     """Read a stored event by the rules of now; what it makes that was not there is answered."""
-    parameters.only(request)
     told = await request.app[API].submit(Redrive(seq=_event_of_path(request).seq))
     return answer(stored(told))
 
@@ -74,15 +87,13 @@ def _event_of_path(request: web.Request) -> EventRow:
     return row
 
 
-def _after(request: web.Request) -> int:
+def _after(query: EventsQuery) -> int:
     """Return the number behind which the page begins; the cursor's, where both are given."""
-    after = parameters.number(request, "after", 0) or 0
-    key = parameters.cursor(request, "events")
-    if key is None:
-        return after
-    if not key.isdigit():
-        raise wrong_parameter("cursor", "the `next` of an earlier page of this list", request.query["cursor"])
-    return int(key)
+    if query.cursor is None:
+        return query.after
+    if not query.cursor.isdigit():
+        raise wrong_parameter("cursor", "the `next` of an earlier page of this list", query.cursor)
+    return int(query.cursor)
 
 
 def _event(api: Api, row: EventRow) -> EventSchema:

@@ -10,18 +10,30 @@ from sensorflow.core.messages import Observed
 from sensorflow.core.vocabulary import SHARED, Event
 from sensorflow.web.api import API
 from sensorflow.web.bodies import json_of, read_body, sent_text
+from sensorflow.web.formats import AnyJson
 from sensorflow.web.ingest import receipts_answer, stored
 from sensorflow.web.problems import ProblemError, not_found
+from sensorflow.web.routes import Routes
+from sensorflow.web.schemas import IngestAnswer
 from sensorflow.web.signatures import SignatureError, secret_headers, verify
 
 #: Where senders put what names a delivery, the first that is there.
 _ID_HEADERS = ("webhook-id", "X-GitHub-Delivery", "Idempotency-Key")
 
-routes = web.RouteTableDef()
+routes = Routes("Telling it")
 
 
-@routes.post("/hooks/{sensor}")
-@routes.post("/hooks/{pipeline}/{sensor}")
+_DECLARED = {
+    "scope": None,
+    "answers": {HTTPStatus.ACCEPTED: IngestAnswer},
+    "problems": {HTTPStatus.UNAUTHORIZED: "the sender has not shown that it knows the sensor's secret"},
+    "query": None,
+    "accepts": {"application/json": AnyJson},
+}
+
+
+@routes.post("/hooks/{sensor}", **_DECLARED)
+@routes.post("/hooks/{pipeline}/{sensor}", **_DECLARED)
 async def hook(request: web.Request) -> web.Response:
     """Take what a sender posts to a webhook sensor."""
     api = request.app[API]

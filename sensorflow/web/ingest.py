@@ -9,13 +9,15 @@ from uuid_utils.compat import uuid7
 from sensorflow.core.errors import SensorflowError, UnknownDatasetError
 from sensorflow.core.messages import Answer, Arrival, DeclaredReady, EventState, Observed, Receipt
 from sensorflow.core.reading import declared_partition, known_part
-from sensorflow.core.vocabulary import Event
-from sensorflow.web import parameters
+from sensorflow.core.vocabulary import Event, Scope
 from sensorflow.web.api import API
-from sensorflow.web.bodies import json_of, parse_json, read_body, read_model, require_type
+from sensorflow.web.bodies import json_of, parse_json, read_body, require_type
 from sensorflow.web.cloudevents import NoEventError, read_binary, read_structured
+from sensorflow.web.formats import CloudEvent, CloudEventBatch, CloudEventLine
+from sensorflow.web.parameters import Flag, Query
 from sensorflow.web.problems import bad_request
 from sensorflow.web.requests import ReadyBody
+from sensorflow.web.routes import Routes
 from sensorflow.web.schemas import (
     ArrivalSchema,
     ErrorPlace,
@@ -29,15 +31,18 @@ STRUCTURED = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
 LINES = "application/x-ndjson"
 
-routes = web.RouteTableDef()
+routes = Routes("Telling it")
 
 
-@routes.post("/api/v1/ready")
-async def ready(request: web.Request) -> web.Response:
+@routes.post(
+    "/api/v1/ready",
+    scope=Scope.EMIT,
+    answers={HTTPStatus.ACCEPTED: IngestAnswer},
+    problems={HTTPStatus.NOT_FOUND: "no pipeline or sensor names the dataset"},
+)
+async def ready(request: web.Request, body: ReadyBody) -> web.Response:
     """Take somebody's word that a dataset's partition is there."""
     api = request.app[API]
-    parameters.only(request)
-    body = await read_model(request, ReadyBody, api.body_limit)
     dataset = api.definitions().datasets.get(body.dataset)
     if dataset is None:
         raise UnknownDatasetError(
@@ -58,14 +63,27 @@ async def ready(request: web.Request) -> web.Response:
     return receipts_answer([stored(await api.submit(message))])
 
 
-@routes.post("/api/v1/events")
-async def events(request: web.Request) -> web.Response:
+class EventsQuery(Query):
+    """How a batch is taken."""
+
+    #: 1: if any member is no event, nothing of the batch is stored.
+    atomic: Flag = 0
+
+
+@routes.post(
+    "/api/v1/events",
+    scope=Scope.EMIT,
+    answers={HTTPStatus.ACCEPTED: IngestAnswer},
+    accepts={STRUCTURED: CloudEvent, BATCH: CloudEventBatch, LINES: CloudEventLine},
+)
+async def events(request: web.Request, query: EventsQuery) -> web.Response:
     """Take CloudEvents: one, structured or binary, or many, as a batch or as lines."""
-    parameters.only(request, "atomic")
     if "ce-id" in request.headers or "ce-specversion" in request.headers:
         return await _one(request, binary=True)
     kind = require_type(request, STRUCTURED, BATCH, LINES)
-    return await (_one(request, binary=False) if kind == STRUCTURED else _many(request, kind))
+    return await (
+        _one(request, binary=False) if kind == STRUCTURED else _many(request, kind, atomic=bool(query.atomic))
+    )
 
 
 async def _one(request: web.Request, *, binary: bool) -> web.Response:
@@ -81,10 +99,9 @@ async def _one(request: web.Request, *, binary: bool) -> web.Response:
     return receipts_answer([stored(await api.submit(Observed(event=event)))])
 
 
-async def _many(request: web.Request, kind: str) -> web.Response:
+async def _many(request: web.Request, kind: str, *, atomic: bool) -> web.Response:
     """Store what is an event and tell by its place what is none; all or nothing with `atomic=1`."""
     api = request.app[API]
-    atomic = parameters.flag(request, "atomic")
     body = await read_body(request, api.batch_limit)
     members = _lines(body) if kind == LINES else _batch(body)
     invalid = {place: found for place, found in members if isinstance(found, NoEventError)}

@@ -9,9 +9,11 @@ from aiohttp import web
 
 from sensorflow.core.state import RunRow
 from sensorflow.core.states import AttemptState
-from sensorflow.web import parameters
+from sensorflow.core.vocabulary import Scope
 from sensorflow.web.api import API, Api
+from sensorflow.web.parameters import Flag, NumberFromOne, Query
 from sensorflow.web.problems import not_found
+from sensorflow.web.routes import Routes
 from sensorflow.web.runs import run_of_path
 
 #: Between two looks at a log that is followed. Nothing is looked at while nobody follows.
@@ -21,18 +23,25 @@ _CHUNK = 64 * 1024
 #: Set when the service ends, so that those who follow a log are let go.
 STOPPING = web.AppKey("stopping", asyncio.Event)
 
-routes = web.RouteTableDef()
+routes = Routes("Runs")
 
 
-@routes.get("/api/v1/runs/{id}/tasks/{task}/log")
-async def show_log(request: web.Request) -> web.StreamResponse:
+class LogQuery(Query):
+    """Which log is asked for."""
+
+    #: The number of the attempt, the newest where it is left out.
+    attempt: NumberFromOne | None = None
+    #: 1: go on until the attempt has ended.
+    follow: Flag = 0
+
+
+@routes.get("/api/v1/runs/{id}/tasks/{task}/log", scope=Scope.READ, answers="text/plain")
+async def show_log(request: web.Request, query: LogQuery) -> web.StreamResponse:
     """Send an attempt's output; with `follow=1` until the attempt has ended."""
-    parameters.only(request, "attempt", "follow")
     api = request.app[API]
     run = run_of_path(request)
     task = request.match_info["task"]
-    number = _attempt_number(api, run, task, parameters.number(request, "attempt", 1))
-    follow = parameters.flag(request, "follow")
+    number = _attempt_number(api, run, task, query.attempt)
     response = web.StreamResponse(
         headers={
             "Content-Type": "text/plain; charset=utf-8",
@@ -44,7 +53,11 @@ async def show_log(request: web.Request) -> web.StreamResponse:
     await response.prepare(request)
     if request.method != "HEAD":
         await _send(
-            request, response, api.log_path(run.id, task, number), (run.id, task, number), follow=follow
+            request,
+            response,
+            api.log_path(run.id, task, number),
+            (run.id, task, number),
+            follow=bool(query.follow),
         )
     await response.write_eof()
     return response

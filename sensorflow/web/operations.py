@@ -8,25 +8,27 @@ from sensorflow.core.errors import PartitionError
 from sensorflow.core.messages import CancelRun, Made, MakeRun, MarkTask, RetryTasks
 from sensorflow.core.partitions import read_partition
 from sensorflow.core.states import TaskState
-from sensorflow.core.vocabulary import Partitioning
-from sensorflow.web import parameters
+from sensorflow.core.vocabulary import Partitioning, Scope
 from sensorflow.web.api import API
-from sensorflow.web.bodies import read_model, read_optional
 from sensorflow.web.pipelines import known_pipeline
 from sensorflow.web.problems import shown, unprocessable
 from sensorflow.web.requests import MarkBody, ReasonBody, RetryBody, RunBody
+from sensorflow.web.routes import Routes
 from sensorflow.web.runs import run_detail, run_of_path
-from sensorflow.web.schemas import ErrorPlace, answer
+from sensorflow.web.schemas import ErrorPlace, RunDetail, answer
 
-routes = web.RouteTableDef()
+routes = Routes("Runs")
 
 
-@routes.post("/api/v1/runs")
-async def make_run(request: web.Request) -> web.Response:
+@routes.post(
+    "/api/v1/runs",
+    scope=Scope.OPERATE,
+    answers={HTTPStatus.CREATED: RunDetail, HTTPStatus.OK: RunDetail},
+    problems={HTTPStatus.NOT_FOUND: "there is no such pipeline", HTTPStatus.CONFLICT: "its run is running"},
+)
+async def make_run(request: web.Request, body: RunBody) -> web.Response:
     """Make a pipeline's run for a partition: 201 where there was none, else 200."""
-    parameters.only(request)
     api = request.app[API]
-    body = await read_model(request, RunBody, api.body_limit)
     pipeline = known_pipeline(api, body.pipeline)
     partition = sent_partition(pipeline.partitioning, body.partition, "/partition")
     made = await api.submit(
@@ -39,37 +41,46 @@ async def make_run(request: web.Request) -> web.Response:
     return answer(run_detail(api, run), status, {"Location": f"/api/v1/runs/{run.id}"})
 
 
-@routes.post("/api/v1/runs/{id}/retry")
-async def retry_run(request: web.Request) -> web.Response:
+@routes.post(
+    "/api/v1/runs/{id}/retry",
+    scope=Scope.OPERATE,
+    answers=RunDetail,
+    problems={HTTPStatus.CONFLICT: "there is nothing to retry, or a named task waits or runs"},
+)
+async def retry_run(request: web.Request, body: RetryBody) -> web.Response:
     """Try failed tasks again, in the same generation; tasks that ended well, in the next."""
-    parameters.only(request)
     api = request.app[API]
     run = run_of_path(request)
-    body = await read_optional(request, RetryBody, api.body_limit)
     await api.submit(
         RetryTasks(run_id=run.id, tasks=tuple(body.tasks), downstream=body.downstream, reason=body.reason)
     )
     return answer(run_detail(api, run_of_path(request)))
 
 
-@routes.post("/api/v1/runs/{id}/cancel")
-async def cancel_run(request: web.Request) -> web.Response:
+@routes.post(
+    "/api/v1/runs/{id}/cancel",
+    scope=Scope.OPERATE,
+    answers=RunDetail,
+    problems={HTTPStatus.CONFLICT: "it has ended"},
+)
+async def cancel_run(request: web.Request, body: ReasonBody) -> web.Response:
     """Let nothing more of a run happen; its attempts are stopped."""
-    parameters.only(request)
     api = request.app[API]
     run = run_of_path(request)
-    body = await read_optional(request, ReasonBody, api.body_limit)
     await api.submit(CancelRun(run_id=run.id, reason=body.reason))
     return answer(run_detail(api, run_of_path(request)))
 
 
-@routes.post("/api/v1/runs/{id}/tasks/{task}/mark")
-async def mark_task(request: web.Request) -> web.Response:
+@routes.post(
+    "/api/v1/runs/{id}/tasks/{task}/mark",
+    scope=Scope.OPERATE,
+    answers=RunDetail,
+    problems={HTTPStatus.CONFLICT: "the task runs, or is done"},
+)
+async def mark_task(request: web.Request, body: MarkBody) -> web.Response:
     """Let a task that does not run count as done."""
-    parameters.only(request)
     api = request.app[API]
     run = run_of_path(request)
-    body = await read_model(request, MarkBody, api.body_limit)
     await api.submit(
         MarkTask(
             run_id=run.id,

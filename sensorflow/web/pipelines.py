@@ -17,18 +17,25 @@ from sensorflow.core.vocabulary import (
     InputGroup,
     Partitioning,
     PipelineDefinition,
+    Scope,
     Selection,
     TaskDefinition,
 )
-from sensorflow.web import parameters
 from sensorflow.web.api import API, Api
-from sensorflow.web.bodies import read_optional
-from sensorflow.web.parameters import make_cursor
+from sensorflow.web.parameters import PageQuery
 from sensorflow.web.problems import not_found
 from sensorflow.web.requests import ReasonBody
+from sensorflow.web.routes import Routes
 from sensorflow.web.schemas import Edge, Page, PipelineSchema, PipelineSummary, RunCounts, answer
 
-routes = web.RouteTableDef()
+routes = Routes("Pipelines")
+
+
+class PipelinesQuery(PageQuery):
+    """Which pipelines are listed."""
+
+    LIST = "pipelines"
+
 
 _WORDS = {
     Selection.SAME: "the same partition",
@@ -38,25 +45,23 @@ _WORDS = {
 }
 
 
-@routes.get("/api/v1/pipelines")
-async def list_pipelines(request: web.Request) -> web.Response:
+@routes.get("/api/v1/pipelines", scope=Scope.READ, answers=Page[PipelineSummary])
+async def list_pipelines(request: web.Request, query: PipelinesQuery) -> web.Response:
     """List the pipelines by name, with their runs by state."""
     api = request.app[API]
-    parameters.only(request, "limit", "cursor")
-    limit = parameters.limit(request)
-    after = parameters.cursor(request, "pipelines") or ""
+    limit = query.limit
+    after = query.cursor or ""
     found = api.definitions().pipelines
     names = sorted(name for name in found if name > after)
-    following = make_cursor("pipelines", names[limit - 1]) if len(names) > limit else None
+    following = query.next(names[limit - 1]) if len(names) > limit else None
     items = [_summary(api, found[name]) for name in names[:limit]]
     return answer(Page[PipelineSummary](items=items, next=following))
 
 
-@routes.get("/api/v1/pipelines/{name}")
+@routes.get("/api/v1/pipelines/{name}", scope=Scope.READ, answers=PipelineSchema)
 async def show_pipeline(request: web.Request) -> web.Response:
     """Show a pipeline's definition and graph."""
     api = request.app[API]
-    parameters.only(request)
     pipeline = known_pipeline(api, request.match_info["name"])
     name = pipeline.name
     tasks = [pipeline.tasks[task] for task in api.definitions().graphs[name].order]
@@ -82,23 +87,21 @@ async def show_pipeline(request: web.Request) -> web.Response:
     return answer(document)
 
 
-@routes.post("/api/v1/pipelines/{name}/pause")
-async def pause_pipeline(request: web.Request) -> web.Response:
+@routes.post("/api/v1/pipelines/{name}/pause", scope=Scope.OPERATE, answers=PipelineSummary)
+async def pause_pipeline(request: web.Request, body: ReasonBody) -> web.Response:
     """Let no attempt of a pipeline start; what arrives is recorded."""
-    return await _pause(request, paused=True)
+    return await _pause(request, body, paused=True)
 
 
-@routes.post("/api/v1/pipelines/{name}/resume")
-async def resume_pipeline(request: web.Request) -> web.Response:
+@routes.post("/api/v1/pipelines/{name}/resume", scope=Scope.OPERATE, answers=PipelineSummary)
+async def resume_pipeline(request: web.Request, body: ReasonBody) -> web.Response:
     """Let what has become ready start."""
-    return await _pause(request, paused=False)
+    return await _pause(request, body, paused=False)
 
 
-async def _pause(request: web.Request, *, paused: bool) -> web.Response:
-    parameters.only(request)
+async def _pause(request: web.Request, body: ReasonBody, *, paused: bool) -> web.Response:
     api = request.app[API]
     name = known_pipeline(api, request.match_info["name"]).name
-    body = await read_optional(request, ReasonBody, api.body_limit)
     await api.submit(PausePipeline(pipeline=name, paused=paused, reason=body.reason))
     return answer(_summary(api, known_pipeline(api, name)))
 

@@ -8,6 +8,7 @@ from typing import Any
 from aiohttp import web
 from pydantic import ValidationError
 
+from sensorflow.config.problems import EXPECTED
 from sensorflow.core.errors import (
     ConflictError,
     DefinitionsError,
@@ -32,6 +33,17 @@ _STATUS: tuple[tuple[type[SensorflowError], HTTPStatus], ...] = (
     (UnavailableError, HTTPStatus.SERVICE_UNAVAILABLE),
     (StoreError, HTTPStatus.SERVICE_UNAVAILABLE),
 )
+
+
+#: What pydantic's own checks expect of JSON; braces are filled from the error's context.
+_WORDS = {
+    **EXPECTED,
+    "missing": "a value",
+    "extra_forbidden": "no such field",
+    "dict_type": "an object",
+    "model_type": "an object",
+    "model_attributes_type": "an object",
+}
 
 
 class ProblemError(Exception):
@@ -112,7 +124,7 @@ def from_http(error: web.HTTPException) -> ProblemError:
 def places(error: ValidationError) -> list[ErrorPlace]:
     """Return what pydantic found, each as place, expected and found."""
     return [
-        ErrorPlace(where=pointer(item["loc"]), expected=_expected(item), found=_found(item))
+        ErrorPlace(where=pointer(item["loc"]), expected=expected_words(item), found=_found(item))
         for item in error.errors(include_url=False)
     ]
 
@@ -144,15 +156,12 @@ def response(error: ProblemError) -> web.Response:
     )
 
 
-def _expected(item: Any) -> str:
-    if item["type"] == "missing":
-        return "a value"
-    if item["type"] == "extra_forbidden":
-        return "no such field"
+def expected_words(item: Any) -> str:
+    """Return what was expected where pydantic found something else, in the words of this project."""
+    if item["type"] in _WORDS:
+        return _WORDS[item["type"]].format(**item.get("ctx", {}))
     message: str = item["msg"]
-    for opening in ("Input should be ", "Value error, "):
-        message = message.removeprefix(opening)
-    return message.removeprefix("expected ")
+    return message.removeprefix("Value error, ").removeprefix("expected ")
 
 
 def _found(item: Any) -> str:

@@ -1,21 +1,24 @@
 """Runs: what they are, what was done to them, and why they wait."""
 
 from collections.abc import Mapping, Sequence
+from typing import Annotated
 
 from aiohttp import web
 
 from sensorflow.core.definitions import Definitions
 from sensorflow.core.errors import PartitionError
 from sensorflow.core.explain import TaskWaits, Wait, Why, explain, explain_run
-from sensorflow.core.partitions import bounds
+from sensorflow.core.partitions import bounds, read_partition
 from sensorflow.core.state import AttemptRow, RunRow, TaskRow
 from sensorflow.core.states import RunState, TaskState
-from sensorflow.web import parameters
+from sensorflow.core.vocabulary import Scope
 from sensorflow.web.api import API, Api
-from sensorflow.web.parameters import make_cursor, wrong_parameter
-from sensorflow.web.problems import not_found
+from sensorflow.web.parameters import PageQuery, Query, TextParameter, choice, wrong_parameter
+from sensorflow.web.problems import ProblemError, bad_request, not_found
+from sensorflow.web.routes import Routes
 from sensorflow.web.schemas import (
     AttemptSchema,
+    ErrorPlace,
     OperationSchema,
     Page,
     RunDetail,
@@ -34,58 +37,73 @@ _EXPLAINED = frozenset({TaskState.WAITING, TaskState.QUEUED, TaskState.RETRYING,
 #: So many runs of a list say what they wait for, so that a long list does not hold up everybody else.
 MAX_EXPLAINED = 50
 
-routes = web.RouteTableDef()
+routes = Routes("Runs")
 
 
-@routes.get("/api/v1/runs")
-async def list_runs(request: web.Request) -> web.Response:
+class RunsQuery(PageQuery):
+    """Which runs are listed."""
+
+    LIST = "runs"
+    pipeline: TextParameter = None
+    partition: TextParameter = None
+    state: Annotated[RunState, choice(RunState)] | None = None
+    #: The id of a backfill: only the runs that are its own now.
+    backfill: TextParameter = None
+
+
+class WhyQuery(Query):
+    """What is asked about."""
+
+    #: May be left out where the pipeline has no partitions.
+    partition: TextParameter = None
+    #: Only this task.
+    task: TextParameter = None
+
+
+@routes.get("/api/v1/runs", scope=Scope.READ, answers=Page[RunSchema])
+async def list_runs(request: web.Request, query: RunsQuery) -> web.Response:
     """List runs, the newest first."""
     api = request.app[API]
-    parameters.only(request, "pipeline", "partition", "state", "backfill", "limit", "cursor")
-    pipeline = parameters.text(request, "pipeline")
-    limit = parameters.limit(request)
+    limit = query.limit
     rows = api.store.listing.runs(
-        pipeline=pipeline,
-        partition=parameters.text(request, "partition"),
-        state=parameters.state(request, RunState),
-        backfill=parameters.text(request, "backfill"),
-        before=parameters.cursor(request, "runs"),
+        pipeline=query.pipeline,
+        partition=query.partition,
+        state=query.state,
+        backfill=query.backfill,
+        before=query.cursor,
         limit=limit + 1,
     )
-    if not rows and pipeline is not None:
-        require_pipeline_filter(api, pipeline)
-    following = make_cursor("runs", rows[limit - 1].id) if len(rows) > limit else None
+    if not rows and query.pipeline is not None:
+        require_pipeline_filter(api, query.pipeline)
+        _require_partition_filter(api, query.pipeline, query.partition)
+    following = query.next(rows[limit - 1].id) if len(rows) > limit else None
     items = [run_schema(api, row, explained=place < MAX_EXPLAINED) for place, row in enumerate(rows[:limit])]
     return answer(Page[RunSchema](items=items, next=following))
 
 
-@routes.get("/api/v1/runs/{id}")
+@routes.get("/api/v1/runs/{id}", scope=Scope.READ, answers=RunDetail)
 async def show_run(request: web.Request) -> web.Response:
     """Show one run with its tasks, their attempts, and what operators did."""
-    parameters.only(request)
     return answer(run_detail(request.app[API], run_of_path(request)))
 
 
-@routes.get("/api/v1/runs/{id}/why")
+@routes.get("/api/v1/runs/{id}/why", scope=Scope.READ, answers=WhySchema)
 async def why_run(request: web.Request) -> web.Response:
     """Say why the tasks of a run have not run."""
-    parameters.only(request)
     api = request.app[API]
     run = run_of_path(request)
     return answer(why_schema(_explained_run(api, run), run.id))
 
 
-@routes.get("/api/v1/pipelines/{name}/why")
-async def why_pipeline(request: web.Request) -> web.Response:
+@routes.get("/api/v1/pipelines/{name}/why", scope=Scope.READ, answers=WhySchema)
+async def why_pipeline(request: web.Request, query: WhyQuery) -> web.Response:
     """Say why a partition of a pipeline has not run, whether or not there is a run of it."""
-    parameters.only(request, "partition", "task")
     api = request.app[API]
-    partition = parameters.text(request, "partition") or ""
-    task = parameters.text(request, "task")
+    task = query.task
     try:
-        found = _explained(api, request.match_info["name"], partition)
+        found = _explained(api, request.match_info["name"], query.partition or "")
     except PartitionError as error:
-        raise wrong_parameter("partition", str(error).removeprefix("expected "), partition) from None
+        raise wrong_partition(error, query.partition) from None
     names = [waits.name for waits in found.tasks]
     if task is not None and task not in names:
         raise wrong_parameter("task", f"a task of {found.pipeline} ({', '.join(names)})", task)
@@ -116,6 +134,32 @@ def require_pipeline_filter(api: Api, pipeline: str) -> None:
         raise wrong_parameter(
             "pipeline", f"a pipeline ({', '.join(sorted(known)) or 'there is none'})", pipeline
         )
+
+
+def _require_partition_filter(api: Api, pipeline: str, partition: str | None) -> None:
+    """Refuse a filter by a partition that the pipeline cannot have.
+
+    Raises:
+        ProblemError: 400.
+    """
+    definition = api.definitions().pipelines.get(pipeline)
+    if definition is None or partition is None:
+        return
+    try:
+        read_partition(definition.partitioning, partition)
+    except PartitionError as error:
+        raise wrong_partition(error, partition) from None
+
+
+def wrong_partition(error: PartitionError, found: str | None) -> ProblemError:
+    """Return the answer to a parameter `partition` that cannot be read."""
+    expected, _, _ = str(error).removeprefix("expected ").partition(", found ")
+    if not found:
+        return bad_request(
+            f"partition: expected {expected}, found nothing",
+            ErrorPlace(where="partition", expected=expected, found="nothing"),
+        )
+    return wrong_parameter("partition", expected, found)
 
 
 def run_detail(api: Api, run: RunRow) -> RunDetail:

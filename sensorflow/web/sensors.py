@@ -3,35 +3,39 @@
 from aiohttp import web
 
 from sensorflow.core.state import SensorRow
-from sensorflow.core.vocabulary import SensorDefinition
-from sensorflow.web import parameters
+from sensorflow.core.vocabulary import Scope, SensorDefinition
 from sensorflow.web.api import API, Api
-from sensorflow.web.parameters import make_cursor
+from sensorflow.web.parameters import PageQuery
 from sensorflow.web.problems import not_found
+from sensorflow.web.routes import Routes
 from sensorflow.web.schemas import Page, SensorSchema, answer, instant
 
-routes = web.RouteTableDef()
+routes = Routes("Sensors")
 
 
-@routes.get("/api/v1/sensors")
-async def list_sensors(request: web.Request) -> web.Response:
+class SensorsQuery(PageQuery):
+    """Which sensors are listed."""
+
+    LIST = "sensors"
+
+
+@routes.get("/api/v1/sensors", scope=Scope.READ, answers=Page[SensorSchema])
+async def list_sensors(request: web.Request, query: SensorsQuery) -> web.Response:
     """List the sensors by pipeline and name."""
     api = request.app[API]
-    parameters.only(request, "limit", "cursor")
-    limit = parameters.limit(request)
-    after = parameters.cursor(request, "sensors") or ""
+    limit = query.limit
+    after = query.cursor or ""
     found = {sensor_name(key): sensor for key, sensor in api.definitions().sensors.items()}
     names = sorted(name for name in found if name > after)
-    following = make_cursor("sensors", names[limit - 1]) if len(names) > limit else None
+    following = query.next(names[limit - 1]) if len(names) > limit else None
     items = [_sensor(api, found[name]) for name in names[:limit]]
     return answer(Page[SensorSchema](items=items, next=following))
 
 
-@routes.get("/api/v1/sensors/{pipeline}/{sensor}")
+@routes.get("/api/v1/sensors/{pipeline}/{sensor}", scope=Scope.READ, answers=SensorSchema)
 async def show_sensor(request: web.Request) -> web.Response:
     """Show one sensor."""
     api = request.app[API]
-    parameters.only(request)
     key = (request.match_info["pipeline"], request.match_info["sensor"])
     sensor = api.definitions().sensors.get(key)
     if sensor is None:

@@ -1,0 +1,144 @@
+"""Routes as they are declared: one place says what each takes and answers, for behaviour and document alike.
+
+What a handler takes stands in its signature: `query`, a model of the parameters, and `body`, a model
+of the JSON body. Both are read and checked before the handler is called.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias, TypeVar
+
+from aiohttp import web
+from pydantic import BaseModel
+
+from sensorflow.core.vocabulary import Scope
+from sensorflow.web.api import API
+from sensorflow.web.bodies import read_model
+from sensorflow.web.parameters import Query, read_query
+
+#: The model of a JSON document, or the content type of what is no JSON.
+Content: TypeAlias = type[BaseModel] | str
+_Handler: TypeAlias = Callable[..., Awaitable[web.StreamResponse]]
+Handler = TypeVar("Handler", bound=_Handler)
+
+
+class NoQuery(Query):
+    """The parameters of a route that has none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """One method of one path."""
+
+    method: str
+    path: str
+    handler: _Handler
+    #: Under which heading the document has it.
+    tag: str
+    #: What a token must allow; None where everybody may, or where the route asks in its own way.
+    scope: Scope | None
+    #: It shows and does only what is of the caller's pipelines, so that a token that is limited will do.
+    limited: bool = False
+    #: What is answered when all is well, by status.
+    answers: Mapping[int, Content]
+    #: Besides the errors that follow from what the route takes: by status, when.
+    problems: Mapping[int, str] = field(default_factory=dict)
+    #: None: parameters are not looked at.
+    query: type[Query] | None = NoQuery
+    body: type[BaseModel] | None = None
+    #: By content type: what a handler that reads the body by itself takes.
+    accepts: Mapping[str, type[BaseModel]] = field(default_factory=dict)
+    #: By name: headers that are read.
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def body_optional(self) -> bool:
+        """Tell whether the body may be left out: none of its fields has to be there."""
+        return self.body is not None and not any(
+            found.is_required() for found in self.body.model_fields.values()
+        )
+
+    def call(self) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        """Return the handler as the router is to call it: with what it takes, read and checked."""
+        handler, query, body, optional = self.handler, self.query, self.body, self.body_optional
+        named = query is not None and query is not NoQuery
+
+        async def called(request: web.Request) -> web.StreamResponse:
+            arguments: dict[str, Any] = {}
+            if query is not None and (named or request.query_string):
+                found = read_query(request, query)
+                if named:
+                    arguments["query"] = found
+            if body is not None:
+                absent = optional and not request.body_exists
+                limit = request.app[API].body_limit
+                arguments["body"] = body() if absent else await read_model(request, body, limit)
+            return await handler(request, **arguments)
+
+        return called
+
+
+#: Every route that is declared, by what the router calls.
+DECLARED = web.AppKey("declared", dict[Any, Route])
+
+
+def route_of(request: web.Request) -> Route | None:
+    """Return the declaration of the route that a request goes to; None where there is no such path."""
+    return request.app[DECLARED].get(request.match_info.handler)
+
+
+class Routes:
+    """The routes of one subject."""
+
+    def __init__(self, tag: str) -> None:
+        self.tag = tag
+        self._declared: list[Route] = []
+
+    def __iter__(self) -> Iterator[Route]:
+        return iter(self._declared)
+
+    def get(self, path: str, **declared: Any) -> Callable[[Handler], Handler]:
+        """Declare what answers GET; the keywords are fields of `Route`."""
+        return self._add("GET", path, declared)
+
+    def post(self, path: str, **declared: Any) -> Callable[[Handler], Handler]:
+        """Declare what answers POST."""
+        return self._add("POST", path, declared)
+
+    def delete(self, path: str, **declared: Any) -> Callable[[Handler], Handler]:
+        """Declare what answers DELETE."""
+        return self._add("DELETE", path, declared)
+
+    def _add(self, method: str, path: str, declared: dict[str, Any]) -> Callable[[Handler], Handler]:
+        answers = declared.pop("answers")
+        by_status = answers if isinstance(answers, Mapping) else {200: answers}
+
+        def declare(handler: Handler) -> Handler:
+            takes = {
+                name: handler.__annotations__[name]
+                for name in ("query", "body")
+                if name in handler.__annotations__
+            }
+            route = Route(
+                method=method,
+                path=path,
+                handler=handler,
+                tag=self.tag,
+                answers=by_status,
+                **takes,
+                **declared,
+            )
+            self._declared.append(route)
+            return handler
+
+        return declare
+
+
+def add_routes(app: web.Application, routes: Iterable[Route]) -> None:
+    """Let an application answer by routes."""
+    declared: dict[Any, Route] = {}
+    for route in routes:
+        called = route.call()
+        declared[called] = route
+        app.router.add_route(route.method, route.path, called)
+    app[DECLARED] = declared
