@@ -2,8 +2,11 @@
 
 import errno
 import os
+import re
 import socket
+from collections.abc import Callable
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from urllib.parse import quote
 
 import aiohttp
 from aiohttp.abc import AbstractResolver
@@ -16,6 +19,10 @@ METADATA_ADDRESSES = frozenset(
 )
 #: Stands for an IPv4 address where a network translates.
 _NAT64 = IPv6Network("64:ff9b::/96")
+
+#: What may stand in a URL behind the host; braces are left for the placeholders.
+_URL_LETTERS = "/?#[]@!$&'()*+,;=:%~{}"
+_AUTHORITY = re.compile(r"[^/?#]*//[^/?#]*")
 
 #: Failures that are told in the same words always.
 _WORDS: tuple[tuple[type[Exception], str], ...] = (
@@ -35,6 +42,10 @@ class _AddressRefusedError(OSError):
         super().__init__(errno.EACCES, reason)
 
 
+class RedirectRefusedError(aiohttp.ClientError):
+    """The server sends the request to where it may not go."""
+
+
 def http_url(text: str) -> URL:
     """Return the URL that a text spells.
 
@@ -50,6 +61,43 @@ def http_url(text: str) -> URL:
     return url
 
 
+def filled_url(template: str, placeholder: re.Pattern[str], fill: Callable[[str], str]) -> URL:
+    """Return the URL of a template.
+
+    Args:
+        placeholder: What is filled; it stands behind the host only.
+        fill: Puts the values in, percent-encoded.
+
+    Raises:
+        ValueError: the template is no http or https URL, or has a placeholder in scheme, host or port.
+    """
+    authority = _AUTHORITY.match(template)
+    server = authority[0] if authority else template
+    if placeholder.search(server):
+        raise ValueError("expected placeholders only behind the host of the URL")
+    rest = fill(quote(template[len(server) :], safe=_URL_LETTERS))
+    rest = rest.replace("{", "%7B").replace("}", "%7D")
+    return URL(str(http_url(server)).rstrip("/") + rest, encoded=True)
+
+
+def staying(method: str, url: URL) -> aiohttp.ClientMiddlewareType:
+    """Return what refuses redirects away from the server that the file names, or to another method.
+
+    A POST that goes on as a GET has done nothing, yet its answer would look like a success.
+    """
+
+    async def send(
+        request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        origin = request.url.origin()
+        if origin != url.origin() or request.method != method:
+            told = f"it redirects to {request.method} {origin}; expected {method} at the same host and port"
+            raise RedirectRefusedError(told)
+        return await handler(request)
+
+    return send
+
+
 def checked_connector(
     *, allow_private: bool, resolver: AbstractResolver | None = None
 ) -> aiohttp.TCPConnector:
@@ -62,6 +110,8 @@ def checked_connector(
 
 def in_words(error: aiohttp.ClientError | TimeoutError) -> str:
     """Return why a request failed, without its URL: user, path and query may be secrets."""
+    if isinstance(error, RedirectRefusedError):
+        return str(error)
     for kind, words in _WORDS:
         if isinstance(error, kind):
             return words

@@ -1,7 +1,6 @@
 """Asks a server to do the work: one request, the context as its body."""
 
 import json
-import re
 from collections.abc import Callable
 from typing import IO
 from urllib.parse import quote
@@ -13,7 +12,7 @@ from yarl import URL
 
 from sensorflow.core.commands import StartAttempt
 from sensorflow.core.vocabulary import HttpCall
-from sensorflow.http_client import checked_connector, http_url, in_words
+from sensorflow.http_client import checked_connector, filled_url, in_words, staying
 from sensorflow.ports import AttemptPlace, Outcome
 from sensorflow.tasks.placeholders import PLACEHOLDER, filled
 
@@ -26,9 +25,6 @@ _TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=30)
 _SUCCEEDED, _FAILED = 0, 1
 #: Methods whose requests have no body; many servers refuse one.
 _BODYLESS = frozenset({"GET", "HEAD"})
-#: What may stand in a URL behind the host; braces are left for the placeholders.
-_URL_LETTERS = "/?#[]@!$&'()*+,;=:%~{}"
-_AUTHORITY = re.compile(r"[^/?#]*//[^/?#]*")
 
 _HANDED_OVER = "handed over (HTTP {}): it ends by a call of the callback URL; a stop is not passed on\n"
 
@@ -66,13 +62,12 @@ class HttpKind:
                         url,
                         data=body,
                         headers=_headers(order, action),
-                        middlewares=(_staying(action.method, url),),
+                        middlewares=(staying(action.method, url),),
                     ) as response,
                 ):
                     return await _outcome(response, action, log)
             except (aiohttp.ClientError, TimeoutError) as error:
-                told = str(error) if isinstance(error, _RedirectRefusedError) else in_words(error)
-                return Outcome(_FAILED, f"{url.origin()}: {told}")
+                return Outcome(_FAILED, f"{url.origin()}: {in_words(error)}")
 
     async def close(self) -> None:
         """Nothing is kept between attempts."""
@@ -92,15 +87,9 @@ def request_url(template: str, order: StartAttempt) -> URL:
     Raises:
         ValueError: the template is no http or https URL, or has a placeholder in scheme, host or port.
     """
-    authority = _AUTHORITY.match(template)
-    server = authority[0] if authority else template
-    if PLACEHOLDER.search(server):
-        raise ValueError("expected placeholders only behind the host of the URL")
-    rest = filled(
-        quote(template[len(server) :], safe=_URL_LETTERS), order, lambda value: quote(value, safe="")
+    return filled_url(
+        template, PLACEHOLDER, lambda text: filled(text, order, lambda value: quote(value, safe=""))
     )
-    rest = rest.replace("{", "%7B").replace("}", "%7D")
-    return URL(str(http_url(server)).rstrip("/") + rest, encoded=True)
 
 
 def _headers(order: StartAttempt, action: HttpCall) -> CIMultiDict[str]:
@@ -109,28 +98,6 @@ def _headers(order: StartAttempt, action: HttpCall) -> CIMultiDict[str]:
         headers.setdefault("Content-Type", "application/json")
     headers["Idempotency-Key"] = order.idempotency_key
     return headers
-
-
-class _RedirectRefusedError(aiohttp.ClientError):
-    """The server sends the request to where it may not go."""
-
-
-def _staying(method: str, url: URL) -> aiohttp.ClientMiddlewareType:
-    """Return what refuses redirects away from the server that the file names, or to another method.
-
-    A POST that goes on as a GET has done nothing, yet its answer would look like a success.
-    """
-
-    async def send(
-        request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
-    ) -> aiohttp.ClientResponse:
-        origin = request.url.origin()
-        if origin != url.origin() or request.method != method:
-            told = f"it redirects to {request.method} {origin}; expected {method} at the same host and port"
-            raise _RedirectRefusedError(told)
-        return await handler(request)
-
-    return send
 
 
 async def _outcome(response: aiohttp.ClientResponse, action: HttpCall, log: IO[bytes]) -> Outcome | None:
