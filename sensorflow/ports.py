@@ -1,6 +1,6 @@
 """What the service asks of the world around it. Implementations live in folders of these names."""
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
@@ -21,6 +21,7 @@ from sensorflow.core.state import (
     RunRow,
     SensorRow,
     State,
+    TokenRow,
 )
 from sensorflow.core.states import RunState, TaskState
 from sensorflow.core.vocabulary import Event
@@ -192,9 +193,19 @@ class Listing(Protocol):
         """Count the running attempts of all pipelines."""
 
     def events(
-        self, *, after: int, dataset: str | None, state: EventState | None, limit: int
+        self,
+        *,
+        after: int,
+        dataset: str | None,
+        state: EventState | None,
+        limit: int,
+        before: int | None = None,
     ) -> list[EventRow]:
-        """Return events by `seq`, those above `after`; `dataset`: those that brought it an arrival."""
+        """Return events by `seq`, those above `after`; `dataset`: those that brought it an arrival.
+
+        Args:
+            before: Only those below it, and the highest first.
+        """
 
     def arrivals(self, seq: int) -> list[ArrivalRow]:
         """Return what an event made, by dataset, partition and part."""
@@ -223,11 +234,29 @@ class Listing(Protocol):
     def pipelines(self) -> list[PipelineRow]:
         """Return what was said of pipelines, by name."""
 
-    def backfills(self, *, before: str | None, limit: int) -> list[BackfillRow]:
-        """Return backfills, the newest id first, ids below `before` where given."""
+    def backfills(
+        self, *, before: str | None, limit: int, pipelines: Collection[str] | None = None
+    ) -> list[BackfillRow]:
+        """Return backfills, the newest id first, ids below `before` where given.
 
-    def alerts(self, *, open_only: bool, before: str | None, limit: int) -> list[AlertRow]:
-        """Return alerts, the one opened last first, those after the alert `before` where given."""
+        Args:
+            pipelines: Only those of these.
+        """
+
+    def alerts(
+        self,
+        *,
+        open_only: bool,
+        before: str | None,
+        limit: int,
+        pipelines: Collection[str] | None = None,
+        datasets: Collection[str] = (),
+    ) -> list[AlertRow]:
+        """Return alerts, the one opened last first, those after the alert `before` where given.
+
+        Args:
+            pipelines: Only those of these, and those of no pipeline that are of one of `datasets`.
+        """
 
     def operations(self, run_id: str) -> list[OperationRow]:
         """Return what operators did to a run, the oldest first."""
@@ -264,6 +293,14 @@ class Store(Protocol):
         """Undo the open transaction; without one nothing happens."""
 
     @property
+    def odd_events_of(
+        self, pipeline: str, *, after: int, before: int | None, state: EventState | None, limit: int
+    ) -> list[EventRow]:
+        """Return what a pipeline's own sensors saw and was not accepted; the order is that of `events`."""
+
+    def tokens(self) -> list[TokenRow]:
+        """Return all tokens, the oldest first."""
+
     def reader(self) -> State:
         """The committed state, for reading only."""
 

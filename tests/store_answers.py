@@ -81,10 +81,10 @@ def answers(state: State, store: Store) -> list[Any]:
         for before in (None, "r3")
     ]
     events = [
-        listing.events(after=after, dataset=name, state=kind, limit=2)
+        listing.events(after=after, before=before, dataset=name, state=kind, limit=2)
         for name in [None, *names]
         for kind in (None, *EventState)
-        for after in (0, 2)
+        for after, before in ((0, None), (2, None), (0, 9), (0, 3))
     ]
     lists = [
         (

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from sensorflow.core import alerts, backfills, operations, timekeeping
+from sensorflow.core import alerts, backfills, operations, timekeeping, tokens
 from sensorflow.core.attempts import Attempts
 from sensorflow.core.ingest import Reached, declare, fall_quiet, observe, redrive
 from sensorflow.core.messages import (
@@ -13,6 +13,7 @@ from sensorflow.core.messages import (
     CalledBack,
     CancelBackfill,
     CancelRun,
+    CreateToken,
     DeclaredReady,
     MakeRun,
     MarkTask,
@@ -23,6 +24,7 @@ from sensorflow.core.messages import (
     Redrive,
     RetryTasks,
     Reviewed,
+    RevokeToken,
     SensorReported,
     StartBackfill,
     TimersDue,
@@ -115,7 +117,7 @@ def _sensor_reported(turn: Turn, message: SensorReported) -> None:
 _CONSEQUENCES: dict[type, Callable[[Turn, Any], Answer]] = {
     Observed: lambda turn, message: _reach(turn, observe(turn, message)),
     DeclaredReady: lambda turn, message: _reach(turn, declare(turn, message)),
-    Redrive: lambda turn, message: _reach(turn, redrive(turn, message.seq)),
+    Redrive: lambda turn, message: _reach(turn, redrive(turn, message)),
     AttemptStarted: lambda turn, message: Attempts(turn).started(message),
     AttemptEnded: lambda turn, message: Attempts(turn).ended(message),
     CalledBack: lambda turn, message: Attempts(turn).called_back(message),
@@ -130,6 +132,8 @@ _CONSEQUENCES: dict[type, Callable[[Turn, Any], Answer]] = {
     StartBackfill: backfills.start,
     CancelBackfill: backfills.cancel,
     SensorReported: _sensor_reported,
+    CreateToken: tokens.create,
+    RevokeToken: tokens.revoke,
 }
 
 _TIMERS: dict[str, Callable[[Turn, TimerRow], None]] = {

@@ -24,6 +24,10 @@ class NotFoundError(SensorflowError):
     """What an operation names does not exist."""
 
 
+class ForbiddenError(SensorflowError):
+    """The token allows this for some pipelines, and what is asked for is of others."""
+
+
 class ConflictError(SensorflowError):
     """The operation does not fit the state that its object is in."""
 

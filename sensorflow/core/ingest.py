@@ -3,13 +3,14 @@
 from dataclasses import dataclass, replace
 
 from sensorflow.core.definitions import Definitions
-from sensorflow.core.errors import NotFoundError, ReadingError, UnknownDatasetError
+from sensorflow.core.errors import ForbiddenError, NotFoundError, ReadingError, UnknownDatasetError
 from sensorflow.core.messages import (
     Arrival,
     DeclaredReady,
     EventState,
     Observed,
     Receipt,
+    Redrive,
     WithdrawPartition,
 )
 from sensorflow.core.partitions import bounds
@@ -69,7 +70,9 @@ class _Reading:
 
 def observe(turn: Turn, message: Observed) -> tuple[Receipt, list[Reached]]:
     """Store an event that a sensor saw or somebody posted, and what it makes of partitions."""
-    return _store(turn, _read(turn.definitions, message.event, message.sensor))
+    reading = _read(turn.definitions, message.event, message.sensor)
+    _require_own(turn.definitions, reading, message.datasets)
+    return _store(turn, reading)
 
 
 def _read(definitions: Definitions, event: Event, seen_by: tuple[str, str] | None) -> _Reading:
@@ -111,22 +114,37 @@ def _read(definitions: Definitions, event: Event, seen_by: tuple[str, str] | Non
     )
 
 
+def _require_own(definitions: Definitions, reading: _Reading, own: frozenset[str] | None) -> None:
+    """Refuse an event that a rule for a dataset takes which its sender may not make ready."""
+    if own is None:
+        return
+    found = {definitions.sensors[key].rule.dataset for key in reading.matched}
+    if not found <= own:
+        raise ForbiddenError(
+            f"this token may emit {', '.join(sorted(own)) or 'nothing'}; "
+            f"a rule reads this event for {', '.join(sorted(found - own))}"
+        )
+
+
 def declare(turn: Turn, message: DeclaredReady) -> tuple[Receipt, list[Reached]]:
     """Store what somebody says is ready. The partition has been read by `reading` already."""
     claim = _Claim(dataset=message.dataset, partition=message.partition, part=message.part, sensor=None)
     return _store(turn, _Reading(event=message.event, sensor=None, claims=[claim], state=EventState.ACCEPTED))
 
 
-def redrive(turn: Turn, seq: int) -> tuple[Receipt, list[Reached]]:
+def redrive(turn: Turn, message: Redrive) -> tuple[Receipt, list[Reached]]:
     """Read a stored event again by the rules of now; only what is new of it arrives.
 
     Raises:
         NotFoundError: the event is not stored, or not any more.
+        ForbiddenError: it makes ready what is not the operator's.
     """
+    seq = message.seq
     row = turn.state.event(seq)
     if row is None:
         raise NotFoundError(f"there is no event {seq}")
     reading = _read(turn.definitions, row.event, row.sensor)
+    _require_own(turn.definitions, reading, message.datasets)
     there = {(arrival.dataset, arrival.partition, arrival.part) for arrival in turn.state.arrivals(seq)}
     new = [c for c in reading.claims if (c.dataset, c.partition, c.part or "") not in there]
     outcome = EventState.ACCEPTED if there else reading.state

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from sensorflow.core.states import AttemptState, TaskState
-from sensorflow.core.vocabulary import Event
+from sensorflow.core.vocabulary import Event, Scope
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,6 +16,8 @@ class Observed:
     event: Event
     #: (pipeline, sensor) whose rule reads it; None: it was posted, all `events` sensors may read it.
     sensor: tuple[str, str] | None = None
+    #: The datasets that its sender may make ready; None: all.
+    datasets: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,6 +190,8 @@ class Redrive:
     """An operator wants a stored event read again by the rules of now."""
 
     seq: int
+    #: The datasets that the operator may make ready; None: all.
+    datasets: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,6 +201,23 @@ class SensorReported:
     pipeline: str
     sensor: str
     error: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateToken:
+    """An administrator gives somebody access; whoever sends this made the token and keeps it."""
+
+    id: str
+    digest: str
+    scope: Scope
+    pipelines: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevokeToken:
+    """An administrator takes access back."""
+
+    id: str
 
 
 Message: TypeAlias = (
@@ -217,6 +238,8 @@ Message: TypeAlias = (
     | CalledBack
     | Redrive
     | SensorReported
+    | CreateToken
+    | RevokeToken
 )
 
 

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from sensorflow.core.messages import EventState
 from sensorflow.core.states import AttemptState, RunState, TaskState
-from sensorflow.core.vocabulary import Event
+from sensorflow.core.vocabulary import Event, Scope
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -286,6 +286,19 @@ class OperationRow:
     reason: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenRow:
+    """Who may ask the service for what. The token itself is kept nowhere."""
+
+    id: str
+    #: SHA-256 of the token, in hex.
+    digest: str
+    scope: Scope
+    #: Empty: not limited.
+    pipelines: tuple[str, ...]
+    created_at: float
+
+
 class State(Protocol):
     """One consistent view of all rows."""
 
@@ -408,6 +421,9 @@ class State(Protocol):
 
     def put_alert(self, row: AlertRow) -> None: ...
     def add_operation(self, row: OperationRow) -> None: ...
+    def add_token(self, row: TokenRow) -> None: ...
+    def drop_token(self, token: str) -> bool:
+        """Forget a token by its id; False where there is none."""
 
     def timer(self, key: str) -> TimerRow | None: ...
     def put_timer(self, row: TimerRow) -> None: ...

@@ -28,6 +28,10 @@ class Scope(StrEnum):
     #: All.
     ADMIN = "admin"
 
+    def includes(self, needed: "Scope") -> bool:
+        """Tell whether this scope is enough where `needed` is asked for."""
+        return needed is self or self is Scope.ADMIN or (needed is Scope.READ and self is Scope.OPERATE)
+
 
 class Grain(StrEnum):
     """How a dataset or a pipeline is cut into partitions."""

@@ -1,6 +1,8 @@
 """Lists and counts of the rows in memory, for people."""
 
+import sys
 from collections import Counter
+from collections.abc import Collection
 from itertools import islice
 
 from sensorflow.core.messages import EventState
@@ -14,6 +16,7 @@ from sensorflow.core.state import (
     PipelineRow,
     RunRow,
     SensorRow,
+    TokenRow,
 )
 from sensorflow.core.states import RunState, TaskState
 from sensorflow.store.memory_state import MemoryState
@@ -69,12 +72,19 @@ class MemoryListing:
         return self._state.running_count(None)
 
     def events(
-        self, *, after: int, dataset: str | None, state: EventState | None, limit: int
+        self,
+        *,
+        after: int,
+        dataset: str | None,
+        state: EventState | None,
+        limit: int,
+        before: int | None = None,
     ) -> list[EventRow]:
         found = (
             row
-            for (seq,), row in sorted(self._state.events.rows.items())
+            for (seq,), row in sorted(self._state.events.rows.items(), reverse=before is not None)
             if seq > after
+            and (before is None or seq < before)
             and state in (None, row.state)
             and (dataset is None or any(arrival.dataset == dataset for arrival in self.arrivals(seq)))
         )
@@ -107,11 +117,22 @@ class MemoryListing:
     def pipelines(self) -> list[PipelineRow]:
         return [row for _, row in sorted(self._state.pipelines.rows.items())]
 
-    def backfills(self, *, before: str | None, limit: int) -> list[BackfillRow]:
+    def backfills(
+        self, *, before: str | None, limit: int, pipelines: Collection[str] | None = None
+    ) -> list[BackfillRow]:
         newest_first = sorted(self._state.backfills.rows.values(), key=lambda row: row.id, reverse=True)
-        return [row for row in newest_first if before is None or row.id < before][:limit]
+        found = (row for row in newest_first if pipelines is None or row.pipeline in pipelines)
+        return [row for row in found if before is None or row.id < before][:limit]
 
-    def alerts(self, *, open_only: bool, before: str | None, limit: int) -> list[AlertRow]:
+    def alerts(
+        self,
+        *,
+        open_only: bool,
+        before: str | None,
+        limit: int,
+        pipelines: Collection[str] | None = None,
+        datasets: Collection[str] = (),
+    ) -> list[AlertRow]:
         rows = self._state.alerts.rows
         if before is not None and (before,) not in rows:
             return []
@@ -121,6 +142,11 @@ class MemoryListing:
             for row in newest_first
             if (before is None or _newest_alert(row) < _newest_alert(rows[before,]))
             and not (open_only and row.resolved_at is not None)
+            and (
+                pipelines is None
+                or row.pipeline in pipelines
+                or (not row.pipeline and row.dataset in datasets)
+            )
         )
         return list(islice(found, limit))
 
@@ -128,6 +154,19 @@ class MemoryListing:
         rows = self._state.operations.rows.values()
         found = [row for row in rows if row.run_id == run_id != ""]
         return sorted(found, key=lambda row: (row.at, row.id))
+
+    def odd_events_of(
+        self, pipeline: str, *, after: int, before: int | None, state: EventState | None, limit: int
+    ) -> list[EventRow]:
+        found = (
+            row
+            for row in self.events(after=after, before=before, dataset=None, state=state, limit=sys.maxsize)
+            if row.sensor and row.sensor[0] == pipeline and row.state is not EventState.ACCEPTED
+        )
+        return list(islice(found, limit))
+
+    def tokens(self) -> list[TokenRow]:
+        return sorted(self._state.tokens.rows.values(), key=lambda row: (row.created_at, row.id))
 
 
 def _newest_alert(row: AlertRow) -> tuple[float, str]:

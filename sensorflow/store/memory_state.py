@@ -24,6 +24,7 @@ from sensorflow.core.state import (
     SensorRow,
     TaskRow,
     TimerRow,
+    TokenRow,
     WatermarkRow,
 )
 from sensorflow.core.states import AttemptState, TaskState
@@ -186,6 +187,7 @@ class MemoryState:
         self.alerts: Table[AlertRow] = Table()
         self._open_alerts = self.alerts.line(_open_alert_place)
         self.operations: Table[OperationRow] = Table()
+        self.tokens: Table[TokenRow] = Table()
 
     # --- the transaction, as the store sees it ---
 
@@ -433,6 +435,16 @@ class MemoryState:
         if (row.id,) in self.operations.rows:
             raise StoreError(f"operation {row.id} is there already")
         self._put(self.operations, row, row.id)
+
+    def add_token(self, row: TokenRow) -> None:
+        if any(row.id == other.id or row.digest == other.digest for other in self.tokens.rows.values()):
+            raise StoreError(f"token {row.id} is there already")
+        self._put(self.tokens, row, row.id)
+
+    def drop_token(self, token: str) -> bool:
+        found = (token,) in self.tokens.rows
+        self._put(self.tokens, None, token)
+        return found
 
     # --- timers and sensors ---
 

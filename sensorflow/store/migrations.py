@@ -21,6 +21,8 @@ _FIRST_SCHEMA = (
         state TEXT NOT NULL, reason TEXT
     )""",
     "CREATE INDEX events_odd ON events (state, seq) WHERE state <> 'accepted'",
+    """CREATE INDEX events_odd_of_pipeline ON events (sensor_pipeline, seq)
+        WHERE state <> 'accepted' AND sensor_pipeline IS NOT NULL""",
     """CREATE TABLE arrivals (
         seq INTEGER NOT NULL, dataset TEXT NOT NULL, partition TEXT NOT NULL, part TEXT NOT NULL,
         version INTEGER NOT NULL, ready INTEGER NOT NULL, sensor_pipeline TEXT, sensor_name TEXT,
@@ -116,6 +118,7 @@ _FIRST_SCHEMA = (
         only TEXT NOT NULL, "order" TEXT NOT NULL, max_active INTEGER NOT NULL, force INTEGER NOT NULL,
         runs INTEGER NOT NULL, created_at REAL NOT NULL, cancelled_at REAL, reason TEXT
     ) WITHOUT ROWID""",
+    "CREATE INDEX backfills_of_pipeline ON backfills (pipeline, id)",
     """CREATE TABLE alerts (
         id TEXT PRIMARY KEY, cause TEXT NOT NULL, kind TEXT NOT NULL, text TEXT NOT NULL,
         pipeline TEXT NOT NULL, dataset TEXT NOT NULL, partitions TEXT NOT NULL, run_id TEXT NOT NULL,
@@ -130,6 +133,10 @@ _FIRST_SCHEMA = (
         reason TEXT
     ) WITHOUT ROWID""",
     "CREATE INDEX operations_of_run ON operations (run_id, at, id) WHERE run_id <> ''",
+    """CREATE TABLE tokens (
+        id TEXT PRIMARY KEY, digest TEXT NOT NULL UNIQUE, scope TEXT NOT NULL, pipelines TEXT NOT NULL,
+        created_at REAL NOT NULL
+    ) WITHOUT ROWID""",
 )
 
 

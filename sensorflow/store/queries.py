@@ -20,6 +20,7 @@ from sensorflow.store.tables import (
     SENSORS,
     TASKS,
     TIMERS,
+    TOKENS,
 )
 
 _OPEN = ("waiting", "running", "failed")
@@ -171,21 +172,48 @@ BACKFILL_COUNTS = """
 TASK_COUNTS = "SELECT state, count(*) FROM tasks WHERE pipeline = ? GROUP BY state"
 QUEUED_COUNT = "SELECT count(*) FROM tasks INDEXED BY tasks_queued WHERE state = 'queued'"
 
-EVENTS_AFTER = f"""
+
+def _events(order: str) -> str:
+    return f"""
     SELECT {EVENTS.columns} FROM events
-    WHERE seq > :after AND (:state IS NULL OR state = :state) ORDER BY seq LIMIT :limit"""
+    WHERE seq > :after AND seq < :before AND (:state IS NULL OR state = :state)
+    ORDER BY seq {order} LIMIT :limit"""
 
-# What was not accepted is rare, so it has an index.
-ODD_EVENTS_AFTER = f"""
+
+def _odd_events(order: str) -> str:
+    # What was not accepted is rare, so it has an index.
+    return f"""
     SELECT {EVENTS.columns} FROM events INDEXED BY events_odd
-    WHERE state <> 'accepted' AND state = :state AND seq > :after ORDER BY seq LIMIT :limit"""
+    WHERE state <> 'accepted' AND state = :state AND seq > :after AND seq < :before
+    ORDER BY seq {order} LIMIT :limit"""
 
-EVENTS_OF_DATASET_AFTER = f"""
+
+def _events_of_dataset(order: str) -> str:
+    return f"""
     SELECT {", ".join(f"events.{column}" for column in EVENTS.columns.split(", "))}
     FROM arrivals INDEXED BY arrivals_of_dataset CROSS JOIN events ON events.seq = arrivals.seq
-    WHERE arrivals.dataset = :dataset AND arrivals.ready = :ready AND arrivals.seq > :after
+    WHERE arrivals.dataset = :dataset AND arrivals.ready = :ready
+        AND arrivals.seq > :after AND arrivals.seq < :before
         AND (:state IS NULL OR events.state = :state)
-    GROUP BY arrivals.seq ORDER BY arrivals.seq LIMIT :limit"""
+    GROUP BY arrivals.seq ORDER BY arrivals.seq {order} LIMIT :limit"""
+
+
+#: In the order in which they came, and the other way round.
+EVENTS_AFTER, EVENTS_BEFORE = _events("ASC"), _events("DESC")
+ODD_EVENTS_AFTER, ODD_EVENTS_BEFORE = _odd_events("ASC"), _odd_events("DESC")
+EVENTS_OF_DATASET_AFTER, EVENTS_OF_DATASET_BEFORE = _events_of_dataset("ASC"), _events_of_dataset("DESC")
+
+
+def _odd_events_of_pipeline(order: str) -> str:
+    return f"""
+    SELECT {EVENTS.columns} FROM events INDEXED BY events_odd_of_pipeline
+    WHERE state <> 'accepted' AND sensor_pipeline = :pipeline AND seq > :after AND seq < :before
+        AND (:state IS NULL OR state = :state)
+    ORDER BY seq {order} LIMIT :limit"""
+
+
+ODD_EVENTS_OF_PIPELINE_AFTER = _odd_events_of_pipeline("ASC")
+ODD_EVENTS_OF_PIPELINE_BEFORE = _odd_events_of_pipeline("DESC")
 
 ARRIVALS_OF_PARTITION = f"""
     SELECT {ARRIVALS.columns} FROM arrivals
@@ -203,14 +231,23 @@ PARTIAL_COUNT = """
 ALL_SENSORS = f"SELECT {SENSORS.columns} FROM sensors ORDER BY pipeline, name"
 ALL_PIPELINES = f"SELECT {PIPELINES.columns} FROM pipelines ORDER BY name"
 
-BACKFILLS_BEFORE = f"SELECT {BACKFILLS.columns} FROM backfills WHERE id < ? ORDER BY id DESC LIMIT ?"
+BACKFILLS_BEFORE = f"""
+    SELECT {BACKFILLS.columns} FROM backfills WHERE id < :before ORDER BY id DESC LIMIT :limit"""
+BACKFILLS_OF_PIPELINE_BEFORE = f"""
+    SELECT {BACKFILLS.columns} FROM backfills INDEXED BY backfills_of_pipeline
+    WHERE pipeline = :pipeline AND id < :before ORDER BY id DESC LIMIT :limit"""
 
-ALERTS_BEFORE = f"""
-    SELECT {ALERTS.columns} FROM alerts INDEXED BY alerts_opened
-    WHERE (opened_at, id) < (?, ?) ORDER BY opened_at DESC, id DESC LIMIT ?"""
+_ALERTS_BEFORE = """(opened_at, id) < (:opened_at, :id)
+        AND (:pipelines IS NULL OR pipeline IN (SELECT value FROM json_each(:pipelines))
+            OR (pipeline = '' AND dataset IN (SELECT value FROM json_each(:datasets))))
+    ORDER BY opened_at DESC, id DESC LIMIT :limit"""
+ALERTS_BEFORE = f"SELECT {ALERTS.columns} FROM alerts INDEXED BY alerts_opened WHERE {_ALERTS_BEFORE}"
 OPEN_ALERTS_BEFORE = f"""
     SELECT {ALERTS.columns} FROM alerts INDEXED BY alerts_open
-    WHERE resolved_at IS NULL AND (opened_at, id) < (?, ?) ORDER BY opened_at DESC, id DESC LIMIT ?"""
+    WHERE resolved_at IS NULL AND {_ALERTS_BEFORE}"""
 
 OPERATIONS_OF_RUN = f"""
     SELECT {OPERATIONS.columns} FROM operations WHERE run_id = ? AND run_id <> '' ORDER BY at, id"""
+
+ALL_TOKENS = f"SELECT {TOKENS.columns} FROM tokens ORDER BY created_at, id"
+FORGET_TOKEN = "DELETE FROM tokens WHERE id = ?"  # noqa: S105 - a token is what it forgets, not what it holds

@@ -1,7 +1,8 @@
 """Lists and counts of an SQLite database's rows, for people."""
 
+import json
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from sensorflow.core.messages import EventState
@@ -15,6 +16,7 @@ from sensorflow.core.state import (
     PipelineRow,
     RunRow,
     SensorRow,
+    TokenRow,
 )
 from sensorflow.core.states import RunState, TaskState
 from sensorflow.ports import StoreError
@@ -24,6 +26,8 @@ from sensorflow.store.tables import Row, Table
 
 #: Sorts behind every key and id.
 _LAST = "\U0010ffff"
+#: Above every number of an event.
+_AFTER_ALL = 2**63 - 1
 
 
 class SqliteListing:
@@ -99,21 +103,30 @@ class SqliteListing:
         return self._reader.running_count(None)
 
     def events(
-        self, *, after: int, dataset: str | None, state: EventState | None, limit: int
+        self,
+        *,
+        after: int,
+        dataset: str | None,
+        state: EventState | None,
+        limit: int,
+        before: int | None = None,
     ) -> list[EventRow]:
-        asked = {"after": after, "dataset": dataset, "state": state and state.value, "limit": limit}
+        below = _AFTER_ALL if before is None else before
+        asked = {"after": after, "before": below, "state": state and state.value, "limit": limit}
+        newest_first = before is not None
         if dataset is not None:
+            query = queries.EVENTS_OF_DATASET_BEFORE if newest_first else queries.EVENTS_OF_DATASET_AFTER
             # An index holds the arrivals that left their partition ready in order, and so the others.
             pages = (
-                self._rows(tables.EVENTS, queries.EVENTS_OF_DATASET_AFTER, {**asked, "ready": ready})
+                self._rows(tables.EVENTS, query, {**asked, "dataset": dataset, "ready": ready})
                 for ready in (False, True)
             )
             by_seq = {row.seq: row for page in pages for row in page}
-            return [by_seq[seq] for seq in sorted(by_seq)[:limit]]
+            return [by_seq[seq] for seq in sorted(by_seq, reverse=newest_first)[:limit]]
         if state in (None, EventState.ACCEPTED):
-            query = queries.EVENTS_AFTER
+            query = queries.EVENTS_BEFORE if newest_first else queries.EVENTS_AFTER
         else:
-            query = queries.ODD_EVENTS_AFTER
+            query = queries.ODD_EVENTS_BEFORE if newest_first else queries.ODD_EVENTS_AFTER
         return self._rows(tables.EVENTS, query, asked)
 
     def arrivals(self, seq: int) -> list[ArrivalRow]:
@@ -140,11 +153,26 @@ class SqliteListing:
     def pipelines(self) -> list[PipelineRow]:
         return self._rows(tables.PIPELINES, queries.ALL_PIPELINES)
 
-    def backfills(self, *, before: str | None, limit: int) -> list[BackfillRow]:
-        asked = (_LAST if before is None else before, limit)
-        return self._rows(tables.BACKFILLS, queries.BACKFILLS_BEFORE, asked)
+    def backfills(
+        self, *, before: str | None, limit: int, pipelines: Collection[str] | None = None
+    ) -> list[BackfillRow]:
+        asked = {"before": _LAST if before is None else before, "limit": limit}
+        if pipelines is None:
+            return self._rows(tables.BACKFILLS, queries.BACKFILLS_BEFORE, asked)
+        query = queries.BACKFILLS_OF_PIPELINE_BEFORE
+        pages = (self._rows(tables.BACKFILLS, query, {**asked, "pipeline": one}) for one in pipelines)
+        found = [row for page in pages for row in page]
+        return sorted(found, key=lambda row: row.id, reverse=True)[:limit]
 
-    def alerts(self, *, open_only: bool, before: str | None, limit: int) -> list[AlertRow]:
+    def alerts(
+        self,
+        *,
+        open_only: bool,
+        before: str | None,
+        limit: int,
+        pipelines: Collection[str] | None = None,
+        datasets: Collection[str] = (),
+    ) -> list[AlertRow]:
         newest: tuple[float, str] = (float("inf"), "")
         if before is not None:
             (shown,) = self._rows(tables.ALERTS, tables.ALERTS.select, (before,)) or (None,)
@@ -152,10 +180,26 @@ class SqliteListing:
                 return []
             newest = (shown.opened_at, shown.id)
         query = queries.OPEN_ALERTS_BEFORE if open_only else queries.ALERTS_BEFORE
-        return self._rows(tables.ALERTS, query, (*newest, limit))
+        seen = None if pipelines is None else json.dumps(sorted(pipelines))
+        asked = {"opened_at": newest[0], "id": newest[1], "limit": limit}
+        asked |= {"pipelines": seen, "datasets": json.dumps(sorted(datasets))}
+        return self._rows(tables.ALERTS, query, asked)
 
     def operations(self, run_id: str) -> list[OperationRow]:
         return self._rows(tables.OPERATIONS, queries.OPERATIONS_OF_RUN, (run_id,))
+
+    def odd_events_of(
+        self, pipeline: str, *, after: int, before: int | None, state: EventState | None, limit: int
+    ) -> list[EventRow]:
+        query = queries.ODD_EVENTS_OF_PIPELINE_AFTER
+        if before is not None:
+            query = queries.ODD_EVENTS_OF_PIPELINE_BEFORE
+        below = _AFTER_ALL if before is None else before
+        asked = {"pipeline": pipeline, "after": after, "before": below, "limit": limit}
+        return self._rows(tables.EVENTS, query, {**asked, "state": state and state.value})
+
+    def tokens(self) -> list[TokenRow]:
+        return self._rows(tables.TOKENS, queries.ALL_TOKENS)
 
 
 def _newest_first(runs: Iterable[RunRow]) -> list[RunRow]:

@@ -22,6 +22,7 @@ from sensorflow.core.state import (
     SensorRow,
     TaskRow,
     TimerRow,
+    TokenRow,
     WatermarkRow,
 )
 from sensorflow.ports import StoreError
@@ -91,10 +92,12 @@ class SqliteState:
         self._backfills = _Pending(tables.BACKFILLS)
         self._alerts = _Pending(tables.ALERTS)
         self._operations = _Pending(tables.OPERATIONS)
+        self._tokens = _Pending(tables.TOKENS)
         self._all: tuple[_Pending[Any], ...] = (
             *(self._identities, self._events, self._arrivals, self._partitions, self._parts, self._runs),
             *(self._tasks, self._attempts, self._firings, self._timers, self._contents, self._sensors),
             *(self._pipelines, self._watermarks, self._backfills, self._alerts, self._operations),
+            self._tokens,
         )
 
     # --- the transaction, as the store sees it ---
@@ -425,6 +428,13 @@ class SqliteState:
 
     def add_operation(self, row: OperationRow) -> None:
         self._add(self._operations, row, row.id)
+
+    def add_token(self, row: TokenRow) -> None:
+        self._add(self._tokens, row, row.id)
+
+    def drop_token(self, token: str) -> bool:
+        self._write(self._tokens)
+        return self._change(queries.FORGET_TOKEN, (token,)) > 0
 
     # --- timers and sensors ---
 

@@ -23,10 +23,11 @@ from sensorflow.core.state import (
     SensorRow,
     TaskRow,
     TimerRow,
+    TokenRow,
     WatermarkRow,
 )
 from sensorflow.core.states import AttemptState, RunState, TaskState
-from sensorflow.core.vocabulary import Event
+from sensorflow.core.vocabulary import Event, Scope
 
 #: What SQLite hands out and takes.
 Columns: TypeAlias = Sequence[Any]
@@ -275,3 +276,4 @@ WATERMARKS = _plain(WatermarkRow, "watermarks", key=("pipeline", "task", "datase
 BACKFILLS = _plain(BackfillRow, "backfills", key=("id",), flags=("force",))
 ALERTS = _plain(AlertRow, "alerts", key=("id",), lists=("partitions",))
 OPERATIONS = _plain(OperationRow, "operations", key=("id",), replaces=False)
+TOKENS = _plain(TokenRow, "tokens", key=("id",), enums={"scope": Scope}, lists=("pipelines",), replaces=False)

@@ -40,6 +40,8 @@ class Api:
     #: The address bound to, allowed as a `Host` beside the loopback names and `allowed_hosts`.
     host: str = "127.0.0.1"
     allowed_hosts: Sequence[str] = ()
+    #: Nobody but this machine can reach the service, so as long as there is no token none is asked for.
+    open_without_tokens: bool = True
     #: Bytes of one body, and of one batch or NDJSON body.
     body_limit: int = MEBIBYTE
     batch_limit: int = 16 * MEBIBYTE

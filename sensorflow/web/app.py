@@ -30,6 +30,7 @@ from sensorflow.web import (
     sensors,
 )
 from sensorflow.web.api import API, Api
+from sensorflow.web.access import ACCESS, Access
 from sensorflow.web.logs import STOPPING
 from sensorflow.web.problems import ProblemError
 from sensorflow.web.routes import Route, add_routes
@@ -48,6 +49,7 @@ _SUBJECTS = (
 def build_app(api: Api) -> web.Application:
     """Return the application that serves `api`; run it with `access_log=None`."""
     app = web.Application(middlewares=[_guard([api.host, *api.allowed_hosts])])
+    app[ACCESS] = Access(api.store, open_without_tokens=api.open_without_tokens)
     app[API] = api
     app[STOPPING] = asyncio.Event()
     app.on_shutdown.append(_stop_streams)

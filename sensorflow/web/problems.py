@@ -12,6 +12,7 @@ from sensorflow.config.problems import EXPECTED
 from sensorflow.core.errors import (
     ConflictError,
     DefinitionsError,
+    ForbiddenError,
     NotFoundError,
     OverloadedError,
     SensorflowError,
@@ -28,6 +29,7 @@ RETRY_AFTER_S = 1
 _STATUS: tuple[tuple[type[SensorflowError], HTTPStatus], ...] = (
     (UnknownDatasetError, HTTPStatus.NOT_FOUND),
     (NotFoundError, HTTPStatus.NOT_FOUND),
+    (ForbiddenError, HTTPStatus.FORBIDDEN),
     (ConflictError, HTTPStatus.CONFLICT),
     (OverloadedError, HTTPStatus.SERVICE_UNAVAILABLE),
     (UnavailableError, HTTPStatus.SERVICE_UNAVAILABLE),

@@ -12,6 +12,7 @@ from aiohttp import web
 from pydantic import BaseModel
 
 from sensorflow.core.vocabulary import Scope
+from sensorflow.web.access import ACCESS, CALLER
 from sensorflow.web.api import API
 from sensorflow.web.bodies import read_model
 from sensorflow.web.parameters import Query, read_query
@@ -80,6 +81,7 @@ class Route:
 
 #: Every route that is declared, by what the router calls.
 DECLARED = web.AppKey("declared", dict[Any, Route])
+            request[CALLER] = request.app[ACCESS].admit(request, self.scope, limited=self.limited)
 
 
 def route_of(request: web.Request) -> Route | None:

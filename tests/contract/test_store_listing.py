@@ -78,6 +78,13 @@ async def test_events_are_listed_by_number_and_what_is_asked(store: Store, state
     assert seqs(state=EventState.ACCEPTED) == [1, 3]
     assert seqs(state=EventState.REJECTED) == [2]
     assert seqs(state=EventState.UNMATCHED, after=4) == []
+    assert seqs(before=9, limit=2) == [4, 3]
+    assert seqs(before=4, after=1) == [3, 2]
+    assert seqs(before=9, dataset="orders") == [3, 1]
+    assert seqs(before=3, dataset="orders", limit=1) == [1]
+    assert seqs(before=9, state=EventState.ACCEPTED, limit=1) == [3]
+    assert seqs(before=9, state=EventState.REJECTED) == [2]
+    assert seqs(before=2, state=EventState.REJECTED) == []
     assert [row.part for row in store.listing.arrivals(1)] == ["EWR", "JFK"]
     assert [row.dataset for row in store.listing.arrivals(3)] == ["fares", "orders"]
     newest = store.listing.arrivals_of("orders", "2013-03-10", limit=2)

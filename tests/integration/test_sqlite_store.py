@@ -290,10 +290,10 @@ _QUERIES = {
 
 #: The indexes that hold only what is going on now, so that walking one is walking the answer.
 _SMALL = ("tasks_queued", "attempts_running")
-#: No tables that grow: what the query itself makes, one row, one row for each sensor or pipeline.
-_NOT_GROWING = ("found", "(subquery", "json_each", "sqlite_sequence", "sensors", "pipelines")
+#: No tables that grow: what the query itself makes, one row, one row for each sensor, pipeline or token.
+_NOT_GROWING = ("found", "(subquery", "json_each", "sqlite_sequence", "sensors", "pipelines", "tokens")
 #: What is sorted is bounded: by a limit on how many lie between; by the parts that one event brings.
-_SORTED = {"OPEN_RUNS_BETWEEN", "RUNS_BETWEEN", "ARRIVALS_OF_PARTITION"}
+_SORTED = {"OPEN_RUNS_BETWEEN", "RUNS_BETWEEN", "ARRIVALS_OF_PARTITION", "ALL_TOKENS"}
 
 
 def plan(store: SqliteStore, query: str) -> list[str]:
