@@ -3,17 +3,19 @@
 import asyncio
 import os
 import tempfile
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Set
 from datetime import UTC, datetime
 from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, field_validator
 
 from sensorflow.core.durations import parse_duration
+from sensorflow.core.errors import SensorflowError
 from sensorflow.core.vocabulary import Event
 from sensorflow.ports import Batch, SensorContext
 from sensorflow.sensors.template import PathTemplate
-from sensorflow.sensors.tree import FileVersion, Folder, Noticed, Watch
+from sensorflow.sensors.tree import FileVersion, Folder, topmost
+from sensorflow.sensors.watch import Noticed, Watch
 
 #: Files in one commit at most.
 BATCH = 500
@@ -48,6 +50,10 @@ class FileOptions(BaseModel):
     def template(self) -> PathTemplate:
         """The template in `path`, read."""
         return PathTemplate.parse(self.path)
+
+
+class WatchError(SensorflowError):
+    """The watch of a folder has ended by itself."""
 
 
 class FileSensor:
@@ -112,42 +118,52 @@ class FileSensor:
         """Look at all that is due, and return what is whole now."""
         loop = asyncio.get_running_loop()
         noticed = watch.take()
-        due = self._settling.due(loop.time())
-        if noticed.is_disarmed or loop.time() >= self._scan_at:
-            seen = await self._scan(watch)
-            self._settling.keep_only(seen)
+        if noticed.error is not None:
+            # The sensor is started anew then, and so looks at everything; meanwhile the service says why.
+            raise WatchError(f"the watch of {self._place} ended: {noticed.error!r}") from noticed.error
+        if noticed.is_lost or loop.time() >= self._scan_at:
+            # Watch first and look then, so that nothing falls between.
+            await self._arm(watch)
+            whole = await asyncio.to_thread(self._look_at_all, noticed, loop.time)
             self._scan_at = loop.time() + self.rescan_s
-        else:
-            seen = await asyncio.to_thread(self._look_at, noticed, due)
-            self._settling.drop({*due, *noticed.files, *noticed.renamed} - seen.keys())
-        old_ns = (
-            await asyncio.to_thread(_file_time_ns) - self._settle_s * 1e9 if self._is_first_scan else None
-        )
-        self._is_first_scan = False
-        now = loop.time()
-        whole = []
-        for path, version in seen.items():
-            is_old = old_ns is not None and max(version.mtime_ns, version.ctime_ns) <= old_ns
-            if self._settling.see(path, version, now, is_whole=is_old or path in noticed.renamed):
-                whole.append((path, version))
-        return whole
+            return whole
+        return await asyncio.to_thread(self._look_at, noticed, loop.time)
 
-    async def _scan(self, watch: Watch) -> Mapping[str, FileVersion]:
-        """Watch first and look then, so that nothing falls between."""
+    async def _arm(self, watch: Watch) -> None:
         try:
             await asyncio.to_thread(watch.arm)
         except OSError as error:
-            words = f"cannot watch {self._template.root or 'the home'}: {error.strerror or error}"
+            words = f"cannot watch {self._place}: {error.strerror or error}"
             self._context.report(f"{words}; looks every {self.rescan_s:g} s instead")
         else:
             self._context.report(None)
-        return await asyncio.to_thread(self._folder.scan)
 
-    def _look_at(self, noticed: Noticed, due: Iterable[str]) -> dict[str, FileVersion]:
-        seen = self._folder.look({*noticed.files, *noticed.renamed, *due})
-        for folder in noticed.folders:
+    def _look_at_all(self, noticed: Noticed, now: Callable[[], float]) -> list[tuple[str, FileVersion]]:
+        seen = self._folder.scan()
+        self._settling.keep_only(seen)
+        old_ns = _file_time_ns() - self._settle_s * 1e9 if self._is_first_scan else None
+        self._is_first_scan = False
+        is_whole = noticed.renamed
+        if old_ns is not None:
+            is_whole |= {path for path, each in seen.items() if max(each.mtime_ns, each.ctime_ns) <= old_ns}
+        return self._settling.see_all(seen, now(), is_whole)
+
+    def _look_at(self, noticed: Noticed, now: Callable[[], float]) -> list[tuple[str, FileVersion]]:
+        paths = {*noticed.files, *noticed.renamed, *self._settling.due(now())}
+        seen = self._folder.look(paths)
+        self._settling.drop(paths - seen.keys())
+        is_whole = noticed.renamed
+        for folder in topmost(noticed.folders):
             seen |= self._folder.scan(folder)
-        return seen
+        for folder in topmost(noticed.renamed_folders):
+            inside = self._folder.scan(folder)
+            seen |= inside
+            is_whole |= inside.keys()
+        return self._settling.see_all(seen, now(), is_whole)
+
+    @property
+    def _place(self) -> str:
+        return self._template.root or "the home"
 
     def _fits(self, path: str) -> bool:
         return self._template.match(self._from_home(path)) is not None
@@ -201,6 +217,12 @@ class Settling:
             return True
         self._pending[path] = (version, since)
         return False
+
+    def see_all(
+        self, seen: Mapping[str, FileVersion], now: float, whole: Set[str]
+    ) -> list[tuple[str, FileVersion]]:
+        """Take note of versions, as `see` does, and return those that are to be given out now."""
+        return [each for each in seen.items() if self.see(*each, now, is_whole=each[0] in whole)]
 
     def due(self, now: float) -> list[str]:
         """Return the files that have settled, if they still stand as they stood."""

@@ -4,15 +4,22 @@ import asyncio
 import os
 import re
 import sys
+import threading
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
+from watchdog.observers.inotify_c import InotifyFD
 
+from sensorflow.clock import SystemClock
+from sensorflow.core.messages import Observed
+from sensorflow.core.vocabulary import Rule, SensorDefinition
 from sensorflow.sensors.file import FileSensor, Settling
+from sensorflow.sensors.supervision import SensorStatus, SensorSupervisor
 from sensorflow.sensors.tree import FileVersion
-from tests.observing import Observing
+from tests.observing import PATIENCE_S, Observing
 
 SETTLE_S = 0.2
 WRITE_MANY = """
@@ -280,6 +287,86 @@ async def test_thousands_of_files_at_once_come_each_exactly_once(tmp_path: Path,
         await seen.until(lambda so_far: len(so_far.reports) >= scans + 2)
     assert Counter(seen.paths) == Counter(f"landing/d{number}.csv" for number in range(5_000))
     assert max(seen.batches) <= 500
+
+
+async def test_a_rename_of_a_folder_within_the_tree_needs_no_wait(tmp_path: Path, landing: Path) -> None:
+    (landing / "_temporary" / "x").mkdir(parents=True)
+    for name in ("1.csv", "2.csv"):
+        (landing / "_temporary" / "x" / name).write_text("whole")
+    async with observing(tmp_path, "landing/{partition}/*.csv", settle="1h") as seen:
+        await seen.until_well()
+        (landing / "_temporary" / "x").rename(landing / "d1")
+        await seen.until_count(2)
+        (landing / "d1" / "1.csv").rename(landing / "d1" / "3.csv")
+        await seen.until_count(3)
+
+
+async def test_a_folder_that_cannot_be_watched_is_said_until_it_can(tmp_path: Path, landing: Path) -> None:
+    name = "d" * 200
+    top = os.open(landing, os.O_RDONLY)
+    for _ in range(25):  # Deeper than a path can say.
+        os.mkdir(name, dir_fd=top)
+        inside = os.open(name, os.O_RDONLY, dir_fd=top)
+        os.close(top)
+        top = inside
+    os.close(top)
+    async with observing(tmp_path, "landing/**/{partition}.csv", kind=SoonRescanningSensor) as seen:
+        await seen.until(lambda so_far: bool(so_far.reports))
+        assert (seen.reports[0] or "").startswith("cannot watch landing: File name too long: ddd")
+        assert (seen.reports[0] or "").endswith("; looks every 0.2 s instead")
+        assert len(seen.reports[0] or "") < 300
+        (landing / "d1.csv").write_text("x")
+        await seen.until_count(1)
+        (landing / name).rename(tmp_path / "elsewhere")
+        await seen.until_well()
+
+
+async def test_a_watch_that_dies_is_said_and_replaced_and_nothing_is_missed(
+    tmp_path: Path, landing: Path
+) -> None:
+    ids: list[str | None] = []
+    changed = asyncio.Condition()
+    at_death: list[SensorStatus] = []
+
+    async def submit(messages: Sequence[Observed]) -> Sequence[object]:
+        async with changed:
+            ids.extend(message.event.id for message in messages)
+            changed.notify_all()
+        return [None] * len(messages)
+
+    async def sleep(seconds: float) -> None:
+        at_death.append(supervisor.status("p", "s"))
+        (landing / "meanwhile.csv").write_text("x")
+
+    def brought() -> set[str]:
+        return {(each or "").split("@")[0] for each in ids}
+
+    before = set(threading.enumerate())
+    supervisor = SensorSupervisor(submit, SystemClock(), sleep)
+    options = NeverRescanningSensor.Options.model_validate(
+        {"path": "landing/{partition}.csv", "settle": "0s"}
+    )
+    definition = SensorDefinition(
+        pipeline="p", name="s", kind="file", rule=Rule(dataset="d"), options=options
+    )
+    supervisor.start(definition, NeverRescanningSensor, home=tmp_path, instance="test")
+    async with asyncio.timeout(PATIENCE_S), changed:
+        (landing / "first.csv").write_text("x")
+        await changed.wait_for(lambda: brought() == {"landing/first.csv"})
+        (reader,) = [each for each in set(threading.enumerate()) - before if isinstance(each, InotifyFD)]
+        folder = os.open("/", os.O_RDONLY)
+        os.dup2(folder, reader._inotify_fd)  # Which cannot be read as inotify is.
+        os.close(folder)
+        (landing / "second.csv").write_text("x")
+        await changed.wait_for(lambda: "landing/meanwhile.csv" in brought())
+        assert not reader.is_alive()
+        (landing / "third.csv").write_text("x")
+        await changed.wait_for(lambda: len(brought()) == 4)
+    assert [each.state for each in at_death] == ["failing"]
+    assert "the watch of landing ended: IsADirectoryError" in (at_death[0].error or "")
+    assert supervisor.status("p", "s").state == "running"
+    await supervisor.stop()
+    assert not [each for each in set(threading.enumerate()) - before if isinstance(each, InotifyFD)]
 
 
 def test_a_file_settles_only_when_nothing_changes_for_the_whole_time() -> None:
