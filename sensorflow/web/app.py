@@ -2,6 +2,7 @@
 
 import asyncio
 import ipaddress
+import re
 from collections.abc import Sequence
 from http import HTTPStatus
 from urllib.parse import urlsplit
@@ -9,6 +10,7 @@ from urllib.parse import urlsplit
 import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
+from uuid_utils.compat import uuid7
 
 from sensorflow.core.errors import SensorflowError
 from sensorflow.ports import StoreError
@@ -17,11 +19,13 @@ from sensorflow.web import (
     backfills,
     callbacks,
     datasets,
+    docs,
     events,
     health,
     hooks,
     ingest,
     logs,
+    openapi,
     operations,
     pipelines,
     problems,
@@ -29,31 +33,36 @@ from sensorflow.web import (
     runs,
     sensors,
 )
-from sensorflow.web.api import API, Api
 from sensorflow.web.access import ACCESS, Access
+from sensorflow.web.api import API, Api
+from sensorflow.web.bodies import too_large
 from sensorflow.web.logs import STOPPING
+from sensorflow.web.openapi import DOCUMENT, Document
 from sensorflow.web.problems import ProblemError
-from sensorflow.web.routes import Route, add_routes
+from sensorflow.web.routes import ANY_HOST, Route, add_routes
 
 log = structlog.get_logger(__name__)
 
-#: Paths that answer whatever `Host` a request names: probes, and senders with proxies before us.
-_ANY_HOST = ("/healthz", "/hooks/")
+_REQUEST_ID = web.RequestKey("request_id", str)
+_PLAIN_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 
 _SUBJECTS = (
     *(health, ingest, hooks, callbacks, pipelines, runs, operations, logs, backfills),
-    *(events, datasets, sensors, alerts, reload),
+    *(events, datasets, sensors, alerts, reload, openapi, docs),
 )
 
 
 def build_app(api: Api) -> web.Application:
     """Return the application that serves `api`; run it with `access_log=None`."""
-    app = web.Application(middlewares=[_guard([api.host, *api.allowed_hosts])])
-    app[ACCESS] = Access(api.store, open_without_tokens=api.open_without_tokens)
+    largest = max(api.body_limit, api.batch_limit)
+    app = web.Application(middlewares=[_guard([api.host, *api.allowed_hosts], largest)])
     app[API] = api
+    app[ACCESS] = Access(api.store, open_without_tokens=api.open_without_tokens)
     app[STOPPING] = asyncio.Event()
     app.on_shutdown.append(_stop_streams)
+    app.on_response_prepare.append(_name_answer)
     add_routes(app, all_routes())
+    app[DOCUMENT] = Document(all_routes())
     return app
 
 
@@ -66,39 +75,58 @@ async def _stop_streams(app: web.Application) -> None:
     app[STOPPING].set()
 
 
-def _guard(allowed_hosts: Sequence[str]) -> Middleware:
-    """Return the middleware around every request: it checks the host and words every error."""
+def _guard(allowed_hosts: Sequence[str], largest: int) -> Middleware:
+    """Return the middleware around every request: it checks host and size, and words every error."""
     allowed = frozenset(host.lower().strip("[]") for host in allowed_hosts)
 
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+        request[_REQUEST_ID] = _request_id(request)
         try:
-            if not request.path.startswith(_ANY_HOST):
+            if not request.path.startswith(ANY_HOST):
                 _check_host(request, allowed)
+            if (request.content_length or 0) > largest:
+                # Before anybody is asked for a token: what is too large is not even looked at.
+                raise too_large(largest)
             return await handler(request)
-        except ProblemError as error:
-            return problems.response(error)
-        except StoreError as error:
-            log.warning("the store does not answer", path=request.path, error=str(error))
-            return problems.response(problems.from_domain(error))
-        except SensorflowError as error:
-            return problems.response(problems.from_domain(error))
-        except web.HTTPException as error:
-            if error.status < HTTPStatus.BAD_REQUEST:
-                raise
-            return problems.response(problems.from_http(error))
         except ConnectionError:
             raise  # The client has gone: nobody is left to be answered.
-        except Exception:
-            # What went wrong is for the log; the client learns only that it was not its fault.
-            log.exception("a request failed", method=request.method, path=request.path)
-            if request.writer.output_size:
+        except Exception as error:
+            problem = _problem(error, request)
+            if problem is None or request.writer.output_size:
                 raise  # A part of the answer is out already; only the broken connection tells of it.
-            return problems.response(
-                ProblemError(HTTPStatus.INTERNAL_SERVER_ERROR, "the service failed; its log says how")
-            )
+            return problems.response(problem, request[_REQUEST_ID])
 
     return guard
+
+
+def _problem(error: Exception, request: web.Request) -> ProblemError | None:
+    """Return what an error is answered with, and tell the log of what the service is to blame for."""
+    if isinstance(error, ProblemError):
+        return error
+    if isinstance(error, SensorflowError):
+        if isinstance(error, StoreError):
+            log.warning("the store does not answer", error=str(error), **_named(request))
+        return problems.from_domain(error)
+    if isinstance(error, web.HTTPException):
+        return problems.from_http(error) if error.status >= HTTPStatus.BAD_REQUEST else None
+    # What went wrong is for the log; the client learns only that it was not its fault.
+    log.error("a request failed", exc_info=error, **_named(request))
+    return ProblemError(HTTPStatus.INTERNAL_SERVER_ERROR, "the service failed; its log says how")
+
+
+def _named(request: web.Request) -> dict[str, str]:
+    return {"method": request.method, "path": request.path, "request_id": request[_REQUEST_ID]}
+
+
+def _request_id(request: web.Request) -> str:
+    """Return what the sender calls the request, if that can be shown anywhere; else a new name."""
+    sent = request.headers.get("X-Request-Id", "")
+    return sent if _PLAIN_ID.fullmatch(sent) else str(uuid7())
+
+
+async def _name_answer(request: web.Request, response: web.StreamResponse) -> None:
+    response.headers["X-Request-Id"] = request[_REQUEST_ID]
 
 
 def _check_host(request: web.Request, allowed: frozenset[str]) -> None:

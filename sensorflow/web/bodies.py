@@ -21,23 +21,27 @@ _HUGE_NUMBER = re.compile(rb"[0-9][eE]\+?[0-9]{3}|[0-9]{200}")
 Body = TypeVar("Body", bound=BaseModel)
 
 
+def too_large(limit: int) -> ProblemError:
+    """Return the answer to a body that has more bytes than `limit`."""
+    return ProblemError(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"expected a body of at most {limit} bytes, found a larger one"
+    )
+
+
 async def read_body(request: web.Request, limit: int) -> bytes:
     """Return the body, unpacked.
 
     Raises:
         ProblemError: 413, it has more bytes than `limit`; 400, it is not packed as it says.
     """
-    too_large = ProblemError(
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"expected a body of at most {limit} bytes, found a larger one"
-    )
     if (request.content_length or 0) > limit:
-        raise too_large
+        raise too_large(limit)
     body = bytearray()
     try:
         async for chunk in request.content.iter_any():
             body += chunk
             if len(body) > limit:
-                raise too_large
+                raise too_large(limit)
     except web.RequestPayloadError as error:
         raise bad_request(f"expected a body as its headers announce it: {error}") from None
     return bytes(body)

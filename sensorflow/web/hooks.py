@@ -32,7 +32,7 @@ _DECLARED = {
 }
 
 
-@routes.post("/hooks/{sensor}", **_DECLARED)
+@routes.post("/hooks/{sensor}", operation="shared_hook", **_DECLARED)
 @routes.post("/hooks/{pipeline}/{sensor}", **_DECLARED)
 async def hook(request: web.Request) -> web.Response:
     """Take what a sender posts to a webhook sensor."""

@@ -142,12 +142,17 @@ def shown(value: Any) -> str:
     return text if len(text) <= 80 else text[:79] + "…"
 
 
-def response(error: ProblemError) -> web.Response:
-    """Return the problem document as an answer."""
+def response(error: ProblemError, request_id: str) -> web.Response:
+    """Return the problem document as an answer.
+
+    Args:
+        request_id: What names the request in the log.
+    """
     document = ProblemDocument(
         title=error.status.phrase,
         status=error.status.value,
         detail=error.detail,
+        request_id=request_id,
         errors=list(error.errors) or None,
     )
     return web.Response(

@@ -23,6 +23,10 @@ _Handler: TypeAlias = Callable[..., Awaitable[web.StreamResponse]]
 Handler = TypeVar("Handler", bound=_Handler)
 
 
+#: Paths that answer whatever `Host` a request names.
+ANY_HOST = ("/healthz", "/hooks/")
+
+
 class NoQuery(Query):
     """The parameters of a route that has none."""
 
@@ -51,6 +55,20 @@ class Route:
     accepts: Mapping[str, type[BaseModel]] = field(default_factory=dict)
     #: By name: headers that are read.
     headers: Mapping[str, str] = field(default_factory=dict)
+    #: Stands in the document; what only a page of ours asks for does not.
+    documented: bool = True
+    #: Names the operation in the document; else the handler's name does.
+    operation: str = ""
+
+    @property
+    def name(self) -> str:
+        """What names the operation in the document."""
+        return self.operation or self.handler.__name__
+
+    @property
+    def any_host(self) -> bool:
+        """Tell whether any `Host` will do: for probes, and for senders that reach us through proxies."""
+        return self.path.startswith(ANY_HOST)
 
     @property
     def body_optional(self) -> bool:
@@ -65,6 +83,7 @@ class Route:
         named = query is not None and query is not NoQuery
 
         async def called(request: web.Request) -> web.StreamResponse:
+            request[CALLER] = request.app[ACCESS].admit(request, self.scope, limited=self.limited)
             arguments: dict[str, Any] = {}
             if query is not None and (named or request.query_string):
                 found = read_query(request, query)
@@ -81,7 +100,6 @@ class Route:
 
 #: Every route that is declared, by what the router calls.
 DECLARED = web.AppKey("declared", dict[Any, Route])
-            request[CALLER] = request.app[ACCESS].admit(request, self.scope, limited=self.limited)
 
 
 def route_of(request: web.Request) -> Route | None:

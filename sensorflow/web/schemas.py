@@ -91,6 +91,8 @@ class ProblemDocument(Schema):
     title: str
     status: int
     detail: str
+    #: As the header `X-Request-Id` and the service's log have it.
+    request_id: str
     errors: list[ErrorPlace | FileError] | None = None
 
 
