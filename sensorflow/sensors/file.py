@@ -4,10 +4,11 @@ import asyncio
 import os
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Set
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import ClassVar
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 
 from sensorflow.core.durations import parse_duration
 from sensorflow.core.errors import SensorflowError
@@ -15,7 +16,7 @@ from sensorflow.core.vocabulary import Event
 from sensorflow.ports import Batch, SensorContext
 from sensorflow.sensors.template import PathTemplate
 from sensorflow.sensors.tree import FileVersion, Folder, topmost
-from sensorflow.sensors.watch import Noticed, Watch
+from sensorflow.sensors.watch import SHOWN, Noticed, Watch
 
 #: Files in one commit at most.
 BATCH = 500
@@ -27,12 +28,13 @@ class FileOptions(BaseModel):
     """What stands in the section of a sensor of `type: file`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    LATER: ClassVar[frozenset[str]] = frozenset({"marker"})
 
     #: A path template relative to the home.
     path: str
     #: No change for so long, so a half-written file is no data.
     settle: str = "1s"
+    #: The name of a file that says that the folder it lies in is whole. `path` is that folder's then.
+    marker: str | None = None
 
     @field_validator("path")
     @classmethod
@@ -46,10 +48,25 @@ class FileOptions(BaseModel):
         parse_duration(text)
         return text
 
+    @field_validator("marker")
+    @classmethod
+    def _marker_is_a_name(cls, text: str | None) -> str | None:
+        if text is not None and (text in {"", ".", ".."} or set(text) & set("/*{}\0")):
+            raise ValueError(f"expected the name of a file, as _SUCCESS, found {text!r}")
+        return text
+
+    @model_validator(mode="after")
+    def _a_marker_needs_no_settling(self) -> Self:
+        if self.marker is not None and "settle" in self.model_fields_set:
+            raise ValueError(
+                f"expected settle or marker, found both: {self.marker} says by itself that all is there"
+            )
+        return self
+
     @property
     def template(self) -> PathTemplate:
-        """The template in `path`, read."""
-        return PathTemplate.parse(self.path)
+        """What the files that are looked for fit: the template in `path`, or the markers in such folders."""
+        return PathTemplate.parse(self.path if self.marker is None else f"{self.path}/{self.marker}")
 
 
 class WatchError(SensorflowError):
@@ -59,9 +76,9 @@ class WatchError(SensorflowError):
 class FileSensor:
     """Makes an event of every version of every file that fits the template.
 
-    A file is whole when it has not changed for `settle`, or was renamed within the watched tree. Whatever
-    the watcher says only means "look again": a scan at the start and one every `rescan_s` seconds find
-    what it missed.
+    A file is whole when it has not changed for `settle`, or was renamed within the watched tree; a folder
+    as soon as its marker is there, whose versions are then the folder's. Whatever the watcher says only
+    means "look again": a scan at the start and one every `rescan_s` seconds find what it missed.
     """
 
     Options: type[BaseModel] = FileOptions
@@ -72,10 +89,20 @@ class FileSensor:
     def __init__(self, options: FileOptions, context: SensorContext) -> None:
         self._context = context
         self._template = template = options.template
-        self._settle_s = parse_duration(options.settle)
+        self._marker = options.marker
+        self._settle_s = 0.0 if options.marker else parse_duration(options.settle)
         self._settling = Settling(self._settle_s)
         self._root = context.home / template.root
-        self._folder = Folder(self._root, template.depth, self._fits)
+        self._place = template.root or "the home"
+        self._folder = Folder(
+            self._root,
+            self._place,
+            fits=self._fits,
+            may_hold=lambda folder: template.may_hold(self._from_home(folder)),
+        )
+        #: Why not all of it is watched, and what fits and is not read.
+        self._unwatched: str | None = None
+        self._refused: dict[str, str] = {}
         self._is_first_scan = True
         self._scan_at = 0.0
 
@@ -124,46 +151,60 @@ class FileSensor:
         if noticed.is_lost or loop.time() >= self._scan_at:
             # Watch first and look then, so that nothing falls between.
             await self._arm(watch)
-            whole = await asyncio.to_thread(self._look_at_all, noticed, loop.time)
+            looked = await asyncio.to_thread(self._look_at_all, noticed, loop.time)
             self._scan_at = loop.time() + self.rescan_s
-            return whole
-        return await asyncio.to_thread(self._look_at, noticed, loop.time)
+        else:
+            looked = await asyncio.to_thread(self._look_at, noticed, loop.time)
+        if looked.refused != self._refused:
+            self._refused = looked.refused
+            self._report()
+        return looked.whole
 
     async def _arm(self, watch: Watch) -> None:
         try:
             await asyncio.to_thread(watch.arm)
         except OSError as error:
             words = f"cannot watch {self._place}: {error.strerror or error}"
-            self._context.report(f"{words}; looks every {self.rescan_s:g} s instead")
+            self._unwatched = f"{words}; looks every {self.rescan_s:g} s instead"
         else:
-            self._context.report(None)
+            self._unwatched = None
+        self._report()
 
-    def _look_at_all(self, noticed: Noticed, now: Callable[[], float]) -> list[tuple[str, FileVersion]]:
-        seen = self._folder.scan()
-        self._settling.keep_only(seen)
+    def _report(self) -> None:
+        """Say what is wrong: on its own account nothing is left out in silence."""
+        words = [self._unwatched] if self._unwatched else []
+        if self._refused:
+            path, reason = min(self._refused.items())
+            words.append(f"does not read {_printable(self._from_home(path))[:SHOWN]}, which {reason}")
+            if len(self._refused) > 1:
+                words[-1] += f", and {len(self._refused) - 1} more like it"
+        self._context.report("; ".join(words) or None)
+
+    def _look_at_all(self, noticed: Noticed, now: Callable[[], float]) -> "_Looked":
+        found = self._folder.scan()
+        self._settling.keep_only(found.files)
         old_ns = _file_time_ns() - self._settle_s * 1e9 if self._is_first_scan else None
         self._is_first_scan = False
-        is_whole = noticed.renamed
+        whole = noticed.renamed
         if old_ns is not None:
-            is_whole |= {path for path, each in seen.items() if max(each.mtime_ns, each.ctime_ns) <= old_ns}
-        return self._settling.see_all(seen, now(), is_whole)
+            whole |= {
+                path for path, each in found.files.items() if max(each.mtime_ns, each.ctime_ns) <= old_ns
+            }
+        return _Looked(self._settling.see_all(found.files, now(), whole), found.refused)
 
-    def _look_at(self, noticed: Noticed, now: Callable[[], float]) -> list[tuple[str, FileVersion]]:
+    def _look_at(self, noticed: Noticed, now: Callable[[], float]) -> "_Looked":
         paths = {*noticed.files, *noticed.renamed, *self._settling.due(now())}
-        seen = self._folder.look(paths)
-        self._settling.drop(paths - seen.keys())
-        is_whole = noticed.renamed
-        for folder in topmost(noticed.folders):
-            seen |= self._folder.scan(folder)
-        for folder in topmost(noticed.renamed_folders):
-            inside = self._folder.scan(folder)
-            seen |= inside
-            is_whole |= inside.keys()
-        return self._settling.see_all(seen, now(), is_whole)
-
-    @property
-    def _place(self) -> str:
-        return self._template.root or "the home"
+        found = self._folder.look(paths)
+        self._settling.drop(paths - found.files.keys())
+        refused = {path: why for path, why in self._refused.items() if path not in paths}
+        seen, whole = found.files, noticed.renamed
+        for folders, is_renamed in ((noticed.folders, False), (noticed.renamed_folders, True)):
+            for folder in topmost(folders):
+                inside = self._folder.scan(folder)
+                seen |= inside.files
+                refused |= inside.refused
+                whole |= inside.files.keys() if is_renamed else set()
+        return _Looked(self._settling.see_all(seen, now(), whole), refused | found.refused)
 
     def _fits(self, path: str) -> bool:
         return self._template.match(self._from_home(path)) is not None
@@ -174,7 +215,7 @@ class FileSensor:
     def _event(self, below: str, version: FileVersion) -> Event:
         path = self._from_home(below)
         captures = self._template.match(path) or {}
-        shown = _printable(path)
+        shown = _printable(path if self._marker is None else path.removesuffix(f"/{self._marker}"))
         return Event(
             source=f"/file/{self._context.pipeline}/{self._context.name}",
             id=f"{shown}@{version.mtime_ns}-{version.size}-{version.inode}",
@@ -186,6 +227,14 @@ class FileSensor:
                 "captures": {name: _printable(text) for name, text in captures.items()},
             },
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """What came of a look: what is whole now, and all that fits and is not read."""
+
+    whole: list[tuple[str, FileVersion]]
+    refused: dict[str, str]
 
 
 class Settling:

@@ -80,6 +80,8 @@ class PathTemplate:
     #: What it captures, of `partition` and `part`.
     captures: tuple[str, ...]
     _regex: re.Pattern[str]
+    #: What the folders on the way fit, by their level; behind the last, if it is open, any do.
+    _folder_regexes: tuple[re.Pattern[str], ...]
     #: The format of `{partition}`; empty where the captured text is the partition.
     _format: str
 
@@ -103,12 +105,14 @@ class PathTemplate:
         ):
             literal += 1
         names = text.split("/")
+        regexes = list(_level_regexes(levels, is_reused=max(seen.values(), default=0) > 1))
         return cls(
             text=text,
             root="/".join(names[:literal]),
             depth=None if [] in levels else len(levels) - literal,
             captures=tuple(name for name in _PLACEHOLDERS if name in formats),
-            _regex=re.compile("".join(_level_regexes(levels, is_reused=max(seen.values(), default=0) > 1))),
+            _regex=re.compile("".join(regexes)),
+            _folder_regexes=tuple(_folder_regexes(levels, regexes)),
             _format=formats.get("partition", ""),
         )
 
@@ -128,6 +132,13 @@ class PathTemplate:
         if self._format:
             captured["partition"] = _as_iso(captured["partition"], self._format)
         return captured
+
+    def may_hold(self, folder: str) -> bool:
+        """Say whether a path that fits can be in a folder (relative to the home)."""
+        level = folder.count("/")
+        if level < len(self._folder_regexes):
+            return self._folder_regexes[level].fullmatch(f"{folder}/") is not None
+        return self.depth is None and self._folder_regexes[-1].fullmatch(f"{folder}/") is not None
 
 
 def _check_path(text: str) -> None:
@@ -265,6 +276,16 @@ def _level_regexes(levels: list[list[_Piece]], *, is_reused: bool) -> Iterator[s
         # what must come again further on may have to be captured in another way.
         may_vary = is_reused and any(piece.is_capture for piece in level)
         yield regex + end if may_vary else f"(?>{regex}(?=/|\\Z)){end}"
+
+
+def _folder_regexes(levels: list[list[_Piece]], regexes: list[str]) -> Iterator[re.Pattern[str]]:
+    """Yield what a folder of each level has to fit; from a `**` on any may do."""
+    for number, level in enumerate(levels[:-1]):
+        before = "".join(regexes[:number])
+        if not level:
+            yield re.compile(f"{before}(?:[^/]+/)*")
+            return
+        yield re.compile(before + regexes[number])
 
 
 def _ignored(level: list[_Piece]) -> str:

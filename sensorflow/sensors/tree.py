@@ -21,75 +21,110 @@ class FileVersion:
     ctime_ns: int = field(compare=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a look brought, by path below the folder."""
+
+    files: dict[str, FileVersion] = field(default_factory=dict)
+    #: What fits and is not read, with the reason.
+    refused: dict[str, str] = field(default_factory=dict)
+
+
 class Folder:
     """A folder whose regular files are data, and nothing that a link inside makes of the world outside."""
 
-    def __init__(self, path: Path, depth: int | None, fits: Callable[[str], bool]) -> None:
+    def __init__(
+        self, path: Path, name: str, *, fits: Callable[[str], bool], may_hold: Callable[[str], bool]
+    ) -> None:
         """Prepare.
 
         Args:
-            depth: How many levels of files are looked for; None is all.
+            name: What people call it.
             fits: Says of a path below the folder whether it is wanted.
+            may_hold: Says of a folder below the folder whether what is wanted may be in it.
         """
         self._path = path
-        self._depth = depth
+        self._name = name
         self._fits = fits
+        self._may_hold = may_hold
 
-    def scan(self, below: str = "") -> dict[str, FileVersion]:
-        """Return the wanted files of the folder, or of one of its folders, by path below this one.
+    def scan(self, below: str = "") -> Found:
+        """Look for all that is wanted in the folder, or in one of its folders.
 
         What cannot be read, or is gone by now, is left out.
         """
-        return dict(self._look(self._walk(below)))
+        found = Found()
+        if not below or self._may_hold(below):
+            self._look(self._walk(below, found), found)
+        return found
 
-    def look(self, paths: Iterable[str]) -> dict[str, FileVersion]:
-        """Return those of the paths (below this folder) that are data."""
-        return dict(self._look(path for path in paths if self._fits(path)))
+    def look(self, paths: Iterable[str]) -> Found:
+        """Look at those of the paths that are wanted."""
+        found = Found()
+        self._look((path for path in paths if self._fits(path)), found)
+        return found
 
-    def _walk(self, below: str) -> Iterator[str]:
+    def _walk(self, below: str, found: Found) -> Iterator[str]:
         folders = [below]
         while folders:
             folder = folders.pop()
-            level = folder.count("/") + 1 if folder else 0
-            may_descend = self._depth is None or level + 1 < self._depth
             try:
                 with os.scandir(self._path / folder) as entries:
                     for entry in entries:
                         path = f"{folder}/{entry.name}" if folder else entry.name
                         if entry.is_dir(follow_symlinks=False):
-                            if may_descend:
+                            if self._may_hold(path):
                                 folders.append(path)
                         elif self._fits(path):
                             yield path
+                        elif entry.is_symlink() and self._may_hold(path) and entry.is_dir():
+                            self._look_at_link(path, found)
             except OSError:
                 continue
 
-    def _look(self, paths: Iterable[str]) -> Iterator[tuple[str, FileVersion]]:
+    def _look_at_link(self, path: str, found: Found) -> None:
+        """Refuse a link to a folder outside; one to a folder inside adds nothing to what is there."""
+        real = os.path.realpath(self._path)
+        if not _is_inside(os.path.realpath(f"{real}/{path}"), real):
+            found.refused[path] = self._leads_out()
+
+    def _look(self, paths: Iterable[str], found: Found) -> None:
         real = os.path.realpath(self._path)
         real_folders: dict[str, str] = {}
         for path in paths:
             folder = path.rpartition("/")[0]
             if folder not in real_folders:
                 real_folders[folder] = os.path.realpath(f"{real}/{folder}")
-            if not _is_inside(real_folders[folder], real):
-                continue
             try:
-                version = _version(f"{real}/{path}", real)
+                if not _is_inside(real_folders[folder], real):
+                    found.refused[path] = self._leads_out()
+                else:
+                    self._look_at(path, f"{real}/{path}", real, found)
             except OSError:
                 continue
-            if version is not None:
-                yield path, version
+
+    def _look_at(self, path: str, place: str, root: str, found: Found) -> None:
+        status = os.lstat(place)
+        if stat.S_ISLNK(status.st_mode):
+            if not _is_inside(os.path.realpath(place), root):
+                found.refused[path] = self._leads_out()
+                return
+            status = os.stat(place)  # noqa: PTH116  # As above: a path here is a text.
+        if stat.S_ISREG(status.st_mode):
+            found.files[path] = FileVersion(
+                status.st_mtime_ns, status.st_size, status.st_ino, status.st_ctime_ns
+            )
+        elif not stat.S_ISDIR(status.st_mode):
+            found.refused[path] = f"is {_kind(status.st_mode)}, not a file"
+
+    def _leads_out(self) -> str:
+        return f"is or lies behind a link that leads out of {self._name}"
 
 
-def _version(path: str, root: str) -> FileVersion | None:
-    found = os.lstat(path)
-    if stat.S_ISLNK(found.st_mode):
-        if not _is_inside(os.path.realpath(path), root):
-            return None
-        found = os.stat(path)  # noqa: PTH116  # As above: a path here is a text.
-    if not stat.S_ISREG(found.st_mode):
-        return None
-    return FileVersion(found.st_mtime_ns, found.st_size, found.st_ino, found.st_ctime_ns)
+def _kind(mode: int) -> str:
+    if stat.S_ISFIFO(mode):
+        return "a FIFO"
+    return "a socket" if stat.S_ISSOCK(mode) else "a device"
 
 
 def _is_inside(path: str, root: str) -> bool:

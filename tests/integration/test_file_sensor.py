@@ -42,9 +42,11 @@ def observing(
     path: str = "landing/{partition}.csv",
     *,
     settle: str = "200ms",
+    marker: str | None = None,
     kind: type[FileSensor] = NeverRescanningSensor,
 ) -> Observing:
-    return Observing(kind, {"path": path, "settle": settle}, home)
+    whole = {"settle": settle} if marker is None else {"marker": marker}
+    return Observing(kind, {"path": path, **whole}, home)
 
 
 @pytest.fixture
@@ -289,6 +291,41 @@ async def test_thousands_of_files_at_once_come_each_exactly_once(tmp_path: Path,
     assert max(seen.batches) <= 500
 
 
+async def test_a_folder_is_whole_once_its_marker_is_there(tmp_path: Path, landing: Path) -> None:
+    async with observing(tmp_path, "landing/{partition:%Y-%m-%d}/{part}", marker="_SUCCESS") as seen:
+        await seen.until_well()
+        folder = landing / "2013-03-10" / "eu"
+        folder.mkdir(parents=True)
+        (folder / "part-0.csv").write_text("a,b\n")
+        (landing / "2013-03-10" / "_SUCCESS").touch()  # Of another level.
+        (folder / "_SUCCESS").touch()
+        await seen.until_count(1)
+        (event,) = seen.events
+        stat = (folder / "_SUCCESS").stat()
+        assert event.id == f"landing/2013-03-10/eu@{stat.st_mtime_ns}-0-{stat.st_ino}"
+        assert event.subject == event.data["path"] == "landing/2013-03-10/eu"
+        assert event.data["captures"] == {"partition": "2013-03-10", "part": "eu"}
+        (folder / "part-1.csv").write_text("late")  # The marker says when, not what lies beside it.
+        os.utime(folder / "_SUCCESS")
+        await seen.until_count(2)
+        (folder / "_SUCCESS").unlink()
+        (folder / "_SUCCESS").write_text("again")
+        await seen.until(lambda so_far: so_far.events[-1].data["size"] == 5)
+    assert set(seen.paths) == {"landing/2013-03-10/eu"}
+
+
+async def test_a_folder_without_anything_variable_in_its_path_may_have_a_marker(tmp_path: Path) -> None:
+    async with observing(tmp_path, "landing/airlines", marker=".done") as seen:
+        await seen.until_well()
+        (tmp_path / "landing" / "airlines").mkdir(parents=True)
+        (tmp_path / "landing" / "airlines" / ".done").touch()
+        await seen.until(lambda so_far: bool(so_far.events))
+        (tmp_path / "landing" / ".done").touch()
+        (tmp_path / "landing" / "airlines" / ".done").write_text("again")
+        await seen.until(lambda so_far: so_far.events[-1].data["size"] == 5)
+    assert set(seen.paths) == {"landing/airlines"}
+
+
 async def test_a_rename_of_a_folder_within_the_tree_needs_no_wait(tmp_path: Path, landing: Path) -> None:
     (landing / "_temporary" / "x").mkdir(parents=True)
     for name in ("1.csv", "2.csv"):
@@ -390,7 +427,14 @@ def test_a_file_settles_only_when_nothing_changes_for_the_whole_time() -> None:
         ({"path": "/etc/{partition}"}, "absolute path '/etc/{partition}'"),
         ({"path": "../{partition}"}, "'..'"),
         ({"path": "a/{partition}", "settle": "soon"}, "'soon'"),
-        ({"path": "a/{partition}", "marker": "_SUCCESS"}, "marker"),
+        (
+            {"path": "a/{partition}", "marker": "x/_SUCCESS"},
+            "the name of a file, as _SUCCESS, found 'x/_SUCCESS'",
+        ),
+        ({"path": "a/{partition}", "marker": "*.done"}, "the name of a file, as _SUCCESS, found '*.done'"),
+        ({"path": "a/{partition}", "marker": ".."}, "the name of a file, as _SUCCESS, found '..'"),
+        ({"path": "a/{partition}", "marker": ""}, "the name of a file, as _SUCCESS, found ''"),
+        ({"path": "a/{partition}", "marker": "_SUCCESS", "settle": "1s"}, "expected settle or marker"),
         ({}, "path"),
     ],
 )

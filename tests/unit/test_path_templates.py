@@ -50,6 +50,34 @@ def test_a_path_is_captured_as_its_template_says(
     assert captured(template, path) == expected
 
 
+@pytest.mark.parametrize(
+    ("template", "path", "others"),
+    [
+        ("landing/{partition}.csv", "landing/d1.csv", ["landing/a", "elsewhere", "landings"]),
+        (
+            "in/{partition:%Y/%m/%d}/*.csv",
+            "in/2013/03/09/any.csv",
+            ["in/x", "in/2013/x", "in/2013/03/09/any.csv", "in/.2013"],
+        ),
+        ("in/{partition}_{part}/{partition}/x", "in/a_b_c/a/x", ["in/a", "in/a_b/c", "in/a_b.tmp"]),
+        ("in/*/.done/x", "in/a/.done/x", ["in/.a", "in/a/done", "in/a/.done/x"]),
+        ("a/**/b/{partition}.csv", "a/1/2/b/d1.csv", ["b", "b/1/2"]),
+        ("a/**/.b/x.csv", "a/1/.b/x.csv", ["b"]),
+        ("**/{partition}.csv", "a/b/c/d1.csv", []),
+        ("x", "x", ["x", "y"]),
+    ],
+)
+def test_a_folder_may_hold_a_path_only_if_its_own_levels_fit(
+    template: str, path: str, others: list[str]
+) -> None:
+    read = PathTemplate.parse(template)
+    assert read.match(path) is not None
+    levels = path.split("/")
+    folders = ["/".join(levels[:count]) for count in range(1, len(levels))]
+    assert [folder for folder in folders if not read.may_hold(folder)] == []
+    assert [folder for folder in others if read.may_hold(folder)] == []
+
+
 def test_a_placeholder_used_twice_must_be_the_same_twice() -> None:
     assert captured("in/{partition}/{partition}_{part}.csv", "in/d1/d1_a.csv") == {
         "partition": "d1",
