@@ -6,11 +6,12 @@ import secrets
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import structlog
 from uuid_utils.compat import uuid7
 
+from sensorflow.core.changes import Changes, WatchedState
 from sensorflow.core.commands import Order, SendAlert, StartAttempt, StopAttempt
 from sensorflow.core.decide import decide, dispatch
 from sensorflow.core.definitions import Definitions
@@ -67,6 +68,8 @@ class Service:
         self.definitions = definitions
         self.store = store
         self.workers = workers
+        #: Told of what each commit changed; None: nobody wants to know.
+        self.watch: Callable[[Changes], None] | None = None
         #: Why nothing can be stored at the moment; None is well.
         self.trouble: str | None = None
         #: True once what an earlier service left behind has been taken over.
@@ -184,8 +187,13 @@ class Service:
         self.post(Reviewed())
 
     async def _process(self, letters: list[_Letter]) -> None:
+        watched: WatchedState | None = None
         try:
-            answers, orders = self._decide(self.store.begin(), letters)
+            state = self.store.begin()
+            if self.watch is not None:
+                watched = WatchedState(state)
+                state = cast("State", watched)
+            answers, orders = self._decide(state, letters)
             await self.store.commit(busy=bool(self._inbox))
         except StoreError as error:
             self.store.rollback()
@@ -206,6 +214,9 @@ class Service:
         for order in orders:
             self._perform(order)
         self._set_timer()
+        if watched is not None and self.watch is not None:
+            watched.changes.note(message for letter in letters for message in letter.messages)
+            self.watch(watched.changes)
 
     def _decide(self, state: State, letters: list[_Letter]) -> tuple[list[list[Outcome]], list[Order]]:
         moment = Moment(

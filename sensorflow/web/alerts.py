@@ -7,6 +7,7 @@ from aiohttp import web
 
 from sensorflow.core.state import AlertRow
 from sensorflow.core.vocabulary import Scope
+from sensorflow.web.access import caller_of
 from sensorflow.web.api import API
 from sensorflow.web.parameters import PageQuery, choice
 from sensorflow.web.routes import Routes
@@ -15,7 +16,9 @@ from sensorflow.web.schemas import AlertSchema, Page, answer, instant
 routes = Routes("Alerts")
 
 
-class _Asked(StrEnum):
+class AlertsAsked(StrEnum):
+    """Which alerts are wanted."""
+
     OPEN = "open"
     ALL = "all"
 
@@ -25,22 +28,28 @@ class AlertsQuery(PageQuery):
 
     LIST = "alerts"
     #: `all`: those that are over too.
-    state: Annotated[_Asked, choice(_Asked)] = _Asked.OPEN
+    state: Annotated[AlertsAsked, choice(AlertsAsked)] = AlertsAsked.OPEN
 
 
-@routes.get("/api/v1/alerts", scope=Scope.READ, answers=Page[AlertSchema])
+@routes.get("/api/v1/alerts", scope=Scope.READ, limited=True, answers=Page[AlertSchema])
 async def list_alerts(request: web.Request, query: AlertsQuery) -> web.Response:
     """List the open alerts, the newest first; with `state=all` those that are over too."""
     api = request.app[API]
     limit = query.limit
+    caller = caller_of(request)
     rows = api.store.listing.alerts(
-        open_only=query.state is _Asked.OPEN, before=query.cursor, limit=limit + 1
+        open_only=query.state is AlertsAsked.OPEN,
+        before=query.cursor,
+        limit=limit + 1,
+        pipelines=caller.pipelines,
+        datasets=caller.datasets(api.definitions()) or (),
     )
     following = query.next(rows[limit - 1].id) if len(rows) > limit else None
-    return answer(Page[AlertSchema](items=[_alert(row) for row in rows[:limit]], next=following))
+    return answer(Page[AlertSchema](items=[alert_schema(row) for row in rows[:limit]], next=following))
 
 
-def _alert(row: AlertRow) -> AlertSchema:
+def alert_schema(row: AlertRow) -> AlertSchema:
+    """Return an alert as it is answered."""
     return AlertSchema(
         id=row.id,
         kind=row.kind,

@@ -137,7 +137,8 @@ class _Schemas:
         for route in declared:
             given = (route.body, *route.accepts.values())
             wanted |= {(model, "validation"): None for model in given if model}
-            answered = (model for model in route.answers.values() if not isinstance(model, str))
+            answered = [model for model in route.answers.values() if not isinstance(model, str)]
+            answered += route.notices.values()
             wanted |= {(model, "serialization"): None for model in answered}
             if route.query not in (None, NoQuery):
                 queries.add(route.query)
@@ -204,6 +205,10 @@ def _operation(route: Route, schemas: _Schemas) -> dict[str, Any]:
         # None at all does too: as long as there are no tokens.
         "security": [{"token": [str(route.scope)]}, {}] if route.scope is not None else [],
     }
+    if route.notices:
+        # OpenAPI has no words of its own for what a stream of events holds.
+        sent = {name: schemas.ref(model) for name, model in route.notices.items()}
+        operation["responses"]["200"]["content"]["text/event-stream"]["x-events"] = sent
     taken = {JSON: route.body} if route.body else route.accepts
     if taken:
         operation["requestBody"] = {

@@ -55,6 +55,8 @@ class Route:
     accepts: Mapping[str, type[BaseModel]] = field(default_factory=dict)
     #: By name: headers that are read.
     headers: Mapping[str, str] = field(default_factory=dict)
+    #: Of a stream: the models of what is sent, by the name of the event.
+    notices: Mapping[str, type[BaseModel]] = field(default_factory=dict)
     #: Stands in the document; what only a page of ours asks for does not.
     documented: bool = True
     #: Names the operation in the document; else the handler's name does.
@@ -128,6 +130,10 @@ class Routes:
     def delete(self, path: str, **declared: Any) -> Callable[[Handler], Handler]:
         """Declare what answers DELETE."""
         return self._add("DELETE", path, declared)
+
+    def options(self, path: str, **declared: Any) -> Callable[[Handler], Handler]:
+        """Declare what answers OPTIONS."""
+        return self._add("OPTIONS", path, declared)
 
     def _add(self, method: str, path: str, declared: dict[str, Any]) -> Callable[[Handler], Handler]:
         answers = declared.pop("answers")

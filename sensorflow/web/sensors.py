@@ -1,9 +1,12 @@
 """Sensors: how each does, and what it has brought."""
 
+from collections.abc import Mapping
+
 from aiohttp import web
 
 from sensorflow.core.state import SensorRow
-from sensorflow.core.vocabulary import Scope, SensorDefinition
+from sensorflow.core.vocabulary import SHARED, Scope, SensorDefinition
+from sensorflow.web.access import caller_of
 from sensorflow.web.api import API, Api
 from sensorflow.web.parameters import PageQuery
 from sensorflow.web.problems import not_found
@@ -19,28 +22,41 @@ class SensorsQuery(PageQuery):
     LIST = "sensors"
 
 
-@routes.get("/api/v1/sensors", scope=Scope.READ, answers=Page[SensorSchema])
+@routes.get("/api/v1/sensors", scope=Scope.READ, limited=True, answers=Page[SensorSchema])
 async def list_sensors(request: web.Request, query: SensorsQuery) -> web.Response:
     """List the sensors by pipeline and name."""
     api = request.app[API]
     limit = query.limit
     after = query.cursor or ""
-    found = {sensor_name(key): sensor for key, sensor in api.definitions().sensors.items()}
+    found = {sensor_name(key): sensor for key, sensor in _seen(request).items()}
     names = sorted(name for name in found if name > after)
     following = query.next(names[limit - 1]) if len(names) > limit else None
-    items = [_sensor(api, found[name]) for name in names[:limit]]
+    items = [sensor_schema(api, found[name]) for name in names[:limit]]
     return answer(Page[SensorSchema](items=items, next=following))
 
 
-@routes.get("/api/v1/sensors/{pipeline}/{sensor}", scope=Scope.READ, answers=SensorSchema)
+@routes.get("/api/v1/sensors/{pipeline}/{sensor}", scope=Scope.READ, limited=True, answers=SensorSchema)
 async def show_sensor(request: web.Request) -> web.Response:
     """Show one sensor."""
     api = request.app[API]
     key = (request.match_info["pipeline"], request.match_info["sensor"])
-    sensor = api.definitions().sensors.get(key)
+    sensor = _seen(request).get(key)
     if sensor is None:
         raise not_found(f'there is no sensor "{sensor_name(key)}"')
-    return answer(_sensor(api, sensor))
+    return answer(sensor_schema(api, sensor))
+
+
+def _seen(request: web.Request) -> Mapping[tuple[str, str], SensorDefinition]:
+    """Return the sensors of the caller's pipelines, and the shared ones that feed their datasets."""
+    definitions, caller = request.app[API].definitions(), caller_of(request)
+    own = caller.datasets(definitions)
+    if own is None:
+        return definitions.sensors
+    return {
+        key: sensor
+        for key, sensor in definitions.sensors.items()
+        if caller.sees(sensor.pipeline) or (sensor.pipeline == SHARED and sensor.rule.dataset in own)
+    }
 
 
 def sensor_name(key: tuple[str, str]) -> str:
@@ -48,7 +64,8 @@ def sensor_name(key: tuple[str, str]) -> str:
     return "/".join(key)
 
 
-def _sensor(api: Api, sensor: SensorDefinition) -> SensorSchema:
+def sensor_schema(api: Api, sensor: SensorDefinition) -> SensorSchema:
+    """Return a sensor as it is answered."""
     key = (sensor.pipeline, sensor.name)
     row = api.store.reader.sensor(*key) or SensorRow(pipeline=sensor.pipeline, name=sensor.name)
     error = api.sensor_error(*key)
