@@ -2,6 +2,7 @@
 
 import asyncio
 import fcntl
+import ipaddress
 import json
 import logging
 import os
@@ -16,6 +17,7 @@ from pathlib import Path
 import structlog
 from aiohttp import web
 
+from sensorflow import control
 from sensorflow.alerts.log import LogAlerter
 from sensorflow.alerts.sender import AlertRoute, AlertSender
 from sensorflow.alerts.webhook import WebhookAlerter
@@ -44,7 +46,7 @@ STATE_FOLDER = ".sensorflow"
 
 
 class CannotServeError(SensorflowError):
-    """The home is served already, or the address is taken."""
+    """The home is served already, the address is taken, or others could reach it without a token."""
 
 
 @dataclass(slots=True)
@@ -164,12 +166,13 @@ async def running(
     host = settings.host if host is None else host
     port = settings.port if port is None else port
     async with AsyncExitStack() as stack:
-        lock = stack.enter_context(_home_lock(home.path / STATE_FOLDER / "lock"))
+        lock = stack.enter_context(home_lock(home.path))
         clock = SystemClock()
         store_path = home.path / settings.store
         store_path.parent.mkdir(parents=True, exist_ok=True)
         store = SqliteStore(store_path)
         stack.callback(store.close)
+        _refuse_strangers(host, store)
         sender = AlertSender(alert_routes(settings))
         stack.push_async_callback(sender.close)
         address = _Address()
@@ -202,6 +205,8 @@ async def running(
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         address.url = await _listen(runner, host, port)
+        await web.SockSite(runner, control.listen(home.path / STATE_FOLDER)).start()
+        stack.callback((home.path / STATE_FOLDER / control.NAME).unlink, missing_ok=True)
         lock.write_text(json.dumps({"pid": os.getpid(), "url": address.url}))
         stack.push_async_callback(supervisor.stop)
         await serving.watch()
@@ -254,6 +259,7 @@ def _api(serving: Running, settings: Settings, host: str, clock: SystemClock) ->
         not_ready=not_ready,
         workers=settings.workers,
         host=host,
+        open_without_tokens=_only_here(host),
         allowed_hosts=settings.allowed_hosts,
         body_limit=settings.body_limit,
         batch_limit=settings.batch_limit,
@@ -273,9 +279,35 @@ async def _listen(runner: web.AppRunner, host: str, port: int) -> str:
     return f"http://{shown}:{bound[1]}"
 
 
+def _refuse_strangers(host: str, store: Store) -> None:
+    """Do not serve others than this machine as long as nobody is asked for a token.
+
+    Raises:
+        CannotServeError: that would be so.
+    """
+    if not _only_here(host) and not store.listing.tokens():
+        raise CannotServeError(
+            f"at {host} other machines reach the service, and there is no token that it could ask for; "
+            "make one first: `sensorflow token create --scope admin`"
+        )
+
+
+def _only_here(host: str) -> bool:
+    """Tell whether nobody but this machine reaches an address; what is not known to be so is not so."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
 @contextmanager
-def _home_lock(path: Path) -> Iterator[Path]:
-    """Hold the home; the lock falls with the process, however it ends."""
+def home_lock(home: Path) -> Iterator[Path]:
+    """Hold a home; the lock falls with the process, however it ends.
+
+    Raises:
+        CannotServeError: a service holds it.
+    """
+    path = home / STATE_FOLDER / "lock"
     path.parent.mkdir(mode=0o700, exist_ok=True)
     with path.open("a+") as file:
         try:

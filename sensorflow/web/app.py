@@ -32,6 +32,7 @@ from sensorflow.web import (
     reload,
     runs,
     sensors,
+    tokens,
 )
 from sensorflow.web.access import ACCESS, Access
 from sensorflow.web.api import API, Api
@@ -48,7 +49,7 @@ _PLAIN_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 
 _SUBJECTS = (
     *(health, ingest, hooks, callbacks, pipelines, runs, operations, logs, backfills),
-    *(events, datasets, sensors, alerts, reload, openapi, docs),
+    *(events, datasets, sensors, alerts, reload, openapi, docs, tokens),
 )
 
 

@@ -14,6 +14,7 @@ from sensorflow.core.messages import CancelBackfill, Made, Only, StartBackfill
 from sensorflow.core.partitions import between, bounds, calendar_of, partitions_of
 from sensorflow.core.state import BackfillRow
 from sensorflow.core.vocabulary import Grain, Partitioning, PipelineDefinition, Scope
+from sensorflow.web.access import caller_of, require_pipeline, require_scope
 from sensorflow.web.api import API, Api
 from sensorflow.web.operations import sent_partition
 from sensorflow.web.parameters import PageQuery
@@ -50,13 +51,17 @@ class BackfillsQuery(PageQuery):
 
 @routes.post(
     "/api/v1/backfills",
-    scope=Scope.OPERATE,
+    scope=Scope.READ,  # What a dry run needs; the handler asks for more where runs are made.
+    limited=True,
     answers={HTTPStatus.CREATED: BackfillSchema, HTTPStatus.OK: BackfillPlan},
     problems={HTTPStatus.NOT_FOUND: "there is no such pipeline"},
 )
 async def start_backfill(request: web.Request, body: BackfillBody) -> web.Response:
     """Make runs for many partitions, or say with `dry_run` what would be made."""
     api = request.app[API]
+    caller = caller_of(request)
+    require_scope(caller, Scope.READ if body.dry_run else Scope.OPERATE)
+    require_pipeline(caller, body.pipeline)
     pipeline = known_pipeline(api, body.pipeline)
     partitions = _asked_for(pipeline, body)
     ranged = body.partitions is None
@@ -79,42 +84,51 @@ async def start_backfill(request: web.Request, body: BackfillBody) -> web.Respon
     return answer(found, HTTPStatus.CREATED, {"Location": f"/api/v1/backfills/{made.id}"})
 
 
-@routes.get("/api/v1/backfills", scope=Scope.READ, answers=Page[BackfillSchema])
+@routes.get("/api/v1/backfills", scope=Scope.READ, limited=True, answers=Page[BackfillSchema])
 async def list_backfills(request: web.Request, query: BackfillsQuery) -> web.Response:
     """List backfills, the newest first."""
     api = request.app[API]
     limit = query.limit
-    rows = api.store.listing.backfills(before=query.cursor, limit=limit + 1)
+    rows = api.store.listing.backfills(
+        before=query.cursor, limit=limit + 1, pipelines=caller_of(request).pipelines
+    )
     following = query.next(rows[limit - 1].id) if len(rows) > limit else None
     items = [_backfill(api, row) for row in rows[:limit]]
     return answer(Page[BackfillSchema](items=items, next=following))
 
 
-@routes.get("/api/v1/backfills/{id}", scope=Scope.READ, answers=BackfillSchema)
+@routes.get("/api/v1/backfills/{id}", scope=Scope.READ, limited=True, answers=BackfillSchema)
 async def show_backfill(request: web.Request) -> web.Response:
     """Show how far a backfill is."""
-    api = request.app[API]
-    return answer(_backfill(api, _row(api, request.match_info["id"])))
+    return answer(_backfill(request.app[API], _row_of_path(request)))
 
 
 @routes.post(
     "/api/v1/backfills/{id}/cancel",
     scope=Scope.OPERATE,
+    limited=True,
     answers=BackfillSchema,
     problems={HTTPStatus.CONFLICT: "it was cancelled before"},
 )
 async def cancel_backfill(request: web.Request, body: ReasonBody) -> web.Response:
     """Take back what a backfill made and has not started."""
     api = request.app[API]
-    row = _row(api, request.match_info["id"])
+    row = _row_of_path(request)
     await api.submit(CancelBackfill(backfill=row.id, reason=body.reason))
     return answer(_backfill(api, _row(api, row.id)))
 
 
+def _row_of_path(request: web.Request) -> BackfillRow:
+    backfill = request.match_info["id"]
+    row = request.app[API].store.reader.backfill(backfill)
+    if row is None or not caller_of(request).sees(row.pipeline):
+        raise not_found(f'there is no backfill "{backfill}"')
+    return row
+
+
 def _row(api: Api, backfill: str) -> BackfillRow:
     row = api.store.reader.backfill(backfill)
-    if row is None:
-        raise not_found(f'there is no backfill "{backfill}"')
+    assert row is not None, "a backfill that was made is stored"
     return row
 
 

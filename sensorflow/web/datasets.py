@@ -11,6 +11,7 @@ from sensorflow.core.readiness import missing_parts
 from sensorflow.core.reading import declared_partition, known_part
 from sensorflow.core.state import PartitionRow
 from sensorflow.core.vocabulary import Completeness, DatasetDefinition, Expectation, Scope
+from sensorflow.web.access import caller_of
 from sensorflow.web.api import API, Api
 from sensorflow.web.parameters import PageQuery
 from sensorflow.web.problems import not_found
@@ -34,27 +35,30 @@ class PartitionsQuery(PageQuery):
     LIST = "partitions"
 
 
-@routes.get("/api/v1/datasets", scope=Scope.READ, answers=Page[DatasetSchema])
+@routes.get("/api/v1/datasets", scope=Scope.READ, limited=True, answers=Page[DatasetSchema])
 async def list_datasets(request: web.Request, query: DatasetsQuery) -> web.Response:
     """List the datasets by name."""
     api = request.app[API]
     limit = query.limit
     after = query.cursor or ""
     found = api.definitions().datasets
-    names = sorted(name for name in found if name > after)
+    own = caller_of(request).datasets(api.definitions())
+    names = sorted(name for name in found if name > after and (own is None or name in own))
     following = query.next(names[limit - 1]) if len(names) > limit else None
     return answer(
         Page[DatasetSchema](items=[_dataset(api, found[name]) for name in names[:limit]], next=following)
     )
 
 
-@routes.get("/api/v1/datasets/{name}", scope=Scope.READ, answers=DatasetSchema)
+@routes.get("/api/v1/datasets/{name}", scope=Scope.READ, limited=True, answers=DatasetSchema)
 async def show_dataset(request: web.Request) -> web.Response:
     """Show one dataset."""
     return answer(_dataset(request.app[API], _dataset_of_path(request)))
 
 
-@routes.get("/api/v1/datasets/{name}/partitions", scope=Scope.READ, answers=Page[PartitionSchema])
+@routes.get(
+    "/api/v1/datasets/{name}/partitions", scope=Scope.READ, limited=True, answers=Page[PartitionSchema]
+)
 async def list_partitions(request: web.Request, query: PartitionsQuery) -> web.Response:
     """List the partitions that something arrived for, the newest first."""
     api = request.app[API]
@@ -66,7 +70,7 @@ async def list_partitions(request: web.Request, query: PartitionsQuery) -> web.R
     return answer(Page[PartitionSchema](items=items, next=following))
 
 
-@routes.post("/api/v1/datasets/{name}/withdraw", scope=Scope.OPERATE, answers=PartitionSchema)
+@routes.post("/api/v1/datasets/{name}/withdraw", scope=Scope.OPERATE, limited=True, answers=PartitionSchema)
 async def withdraw(request: web.Request, body: WithdrawBody) -> web.Response:
     """Take a partition back, or a part of it: it is missing until its next arrival."""
     api = request.app[API]
@@ -83,8 +87,9 @@ async def withdraw(request: web.Request, body: WithdrawBody) -> web.Response:
 
 def _dataset_of_path(request: web.Request) -> DatasetDefinition:
     name = request.match_info["name"]
-    found = request.app[API].definitions().datasets.get(name)
-    if found is None:
+    definitions = request.app[API].definitions()
+    found, own = definitions.datasets.get(name), caller_of(request).datasets(definitions)
+    if found is None or (own is not None and name not in own):
         raise not_found(f'there is no dataset "{name}"')
     return found
 

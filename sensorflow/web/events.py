@@ -1,6 +1,7 @@
 """The log of events: what each was, what it matched, and what it made ready."""
 
-from typing import Annotated
+from collections.abc import Collection
+from typing import Annotated, Literal, TypedDict
 
 from aiohttp import web
 
@@ -9,12 +10,21 @@ from sensorflow.core.errors import PartitionError
 from sensorflow.core.messages import EventState, Redrive
 from sensorflow.core.selection import reading_runs
 from sensorflow.core.state import ArrivalRow, EventRow, RunRow
+from sensorflow.core.tokens import Caller
 from sensorflow.core.vocabulary import Scope
+from sensorflow.web.access import caller_of
 from sensorflow.web.api import API, Api
 from sensorflow.web.ingest import stored
-from sensorflow.web.parameters import NumberFromZero, PageQuery, TextParameter, choice, wrong_parameter
+from sensorflow.web.parameters import (
+    NumberFromZero,
+    PageQuery,
+    TextParameter,
+    choice,
+    one_of,
+    wrong_parameter,
+)
 from sensorflow.web.pipelines import run_reference
-from sensorflow.web.problems import not_found
+from sensorflow.web.problems import ProblemError, not_found
 from sensorflow.web.routes import Routes
 from sensorflow.web.schemas import (
     EventDetail,
@@ -27,6 +37,8 @@ from sensorflow.web.schemas import (
 )
 from sensorflow.web.sensors import sensor_name
 
+#: Above every number of an event.
+_AFTER_ALL = 2**63 - 1
 #: A duplicate is counted, not stored, so no stored event is one.
 _STORED = (EventState.ACCEPTED, EventState.UNMATCHED, EventState.REJECTED)
 
@@ -42,61 +54,109 @@ class EventsQuery(PageQuery):
     #: Only those that brought this dataset something, or were to and were rejected.
     dataset: TextParameter = None
     state: Annotated[EventState, choice(EventState, *_STORED)] | None = None
+    #: `oldest` goes on from `after` to what came later; `newest` goes back from the newest.
+    order: Annotated[Literal["oldest", "newest"], one_of("oldest", "newest")] = "oldest"
 
 
-@routes.get("/api/v1/events", scope=Scope.READ, answers=Page[EventSchema])
+class _Bounds(TypedDict):
+    after: int
+    before: int | None
+    state: EventState | None
+    limit: int
+
+
+@routes.get("/api/v1/events", scope=Scope.READ, limited=True, answers=Page[EventSchema])
 async def list_events(request: web.Request, query: EventsQuery) -> web.Response:
-    """List events in their order, from behind `after`."""
+    """List events in their order, from behind `after`; with `order=newest` the other way round."""
     api = request.app[API]
-    dataset, limit = query.dataset, query.limit
-    rows = api.store.listing.events(after=_after(query), dataset=dataset, state=query.state, limit=limit + 1)
-    if not rows and dataset is not None and dataset not in api.definitions().datasets:
-        known = ", ".join(sorted(api.definitions().datasets)) or "there is none"
-        raise wrong_parameter("dataset", f"a dataset ({known})", dataset)
+    limit, caller = query.limit, caller_of(request)
+    own = caller.datasets(api.definitions())
+    if query.dataset is not None and own is not None and query.dataset not in own:
+        raise _no_such_filter(query.dataset, own)
+    rows = _listed(api, query, caller, own)
+    if not rows and query.dataset is not None and query.dataset not in api.definitions().datasets:
+        raise _no_such_filter(query.dataset, api.definitions().datasets)
     following = query.next(rows[limit - 1].seq) if len(rows) > limit else None
-    return answer(Page[EventSchema](items=[_event(api, row) for row in rows[:limit]], next=following))
+    items = [_event(api, row, own) for row in rows[:limit]]
+    return answer(Page[EventSchema](items=items, next=following))
 
 
-@routes.get("/api/v1/events/{seq}", scope=Scope.READ, answers=EventDetail)
+@routes.get("/api/v1/events/{seq}", scope=Scope.READ, limited=True, answers=EventDetail)
 async def show_event(request: web.Request) -> web.Response:
     """Show one event, what it made ready, and the runs that stand for that."""
     api = request.app[API]
-    row = _event_of_path(request)
+    row, caller = _event_of_path(request), caller_of(request)
     document = EventDetail(
-        **dict(_event(api, row)),
+        **dict(_event(api, row, caller.datasets(api.definitions()))),
         data=row.event.data,
         extensions=dict(row.event.extensions),
-        runs=[run_reference(run) for run in _runs(api, row.seq)],
+        runs=[run_reference(run) for run in _runs(api, row.seq) if caller.sees(run.pipeline)],
     )
     return answer(document)
 
 
-@routes.post("/api/v1/events/{seq}/redrive", scope=Scope.OPERATE, answers=ReceiptSchema)
+@routes.post("/api/v1/events/{seq}/redrive", scope=Scope.OPERATE, limited=True, answers=ReceiptSchema)
 async def redrive_event(request: web.Request) -> web.Response:
     """Read a stored event by the rules of now; what it makes that was not there is answered."""
-    told = await request.app[API].submit(Redrive(seq=_event_of_path(request).seq))
+    api, row = request.app[API], _event_of_path(request)
+    own = caller_of(request).datasets(api.definitions())
+    told = await api.submit(Redrive(seq=row.seq, datasets=own))
     return answer(stored(told))
 
 
 def _event_of_path(request: web.Request) -> EventRow:
     seq = request.match_info["seq"]
-    reader = request.app[API].store.reader
+    api = request.app[API]
+    reader = api.store.reader
     row = reader.event(int(seq)) if seq.isascii() and seq.isdigit() and len(seq) < 19 else None
-    if row is None:
+    if row is None or not _sees(api, caller_of(request), row):
         raise not_found(f'there is no event "{seq}"')
     return row
 
 
-def _after(query: EventsQuery) -> int:
-    """Return the number behind which the page begins; the cursor's, where both are given."""
-    if query.cursor is None:
-        return query.after
-    if not query.cursor.isdigit():
-        raise wrong_parameter("cursor", "the `next` of an earlier page of this list", query.cursor)
-    return int(query.cursor)
+def _sees(api: Api, caller: Caller, row: EventRow) -> bool:
+    """Tell whether an event is of the caller's: it came to one of their sensors or datasets."""
+    own = caller.datasets(api.definitions())
+    if own is None or (row.sensor is not None and caller.sees(row.sensor[0])):
+        return True
+    return any(arrival.dataset in own for arrival in api.store.listing.arrivals(row.seq))
 
 
-def _event(api: Api, row: EventRow) -> EventSchema:
+def _listed(api: Api, query: EventsQuery, caller: Caller, own: Collection[str] | None) -> list[EventRow]:
+    """Return the page that is asked for and one event more.
+
+    For a token that is limited it is put together of the pages of each dataset, and of what sensors of
+    its pipelines saw and was not accepted; an index holds each of them.
+    """
+    after, before = _bounds(query)
+    bounds: _Bounds = {"after": after, "before": before, "state": query.state, "limit": query.limit + 1}
+    listing = api.store.listing
+    if query.dataset is not None or own is None:
+        return listing.events(dataset=query.dataset, **bounds)
+    pages = [listing.events(dataset=dataset, **bounds) for dataset in own]
+    pages += [listing.odd_events_of(pipeline, **bounds) for pipeline in caller.pipelines or ()]
+    by_seq = {row.seq: row for page in pages for row in page}
+    order = sorted(by_seq, reverse=query.order == "newest")
+    return [by_seq[seq] for seq in order[: query.limit + 1]]
+
+
+def _no_such_filter(dataset: str, known: Collection[str]) -> ProblemError:
+    return wrong_parameter("dataset", f"a dataset ({', '.join(sorted(known)) or 'there is none'})", dataset)
+
+
+def _bounds(query: EventsQuery) -> tuple[int, int | None]:
+    """Return the numbers between which the page lies; a cursor goes on where its page ended."""
+    key = query.cursor
+    if key is not None and not (key.isdigit() and len(key) < 19):
+        raise wrong_parameter("cursor", "the `next` of an earlier page of this list", key)
+    if query.order == "newest":
+        return query.after, _AFTER_ALL if key is None else int(key)
+    return query.after if key is None else int(key), None
+
+
+def _event(api: Api, row: EventRow, own: Collection[str] | None) -> EventSchema:
+    """Return an event as it is answered, with its arrivals of the caller's own datasets; None: of all."""
+    arrivals = api.store.listing.arrivals(row.seq)
     return EventSchema(
         seq=row.seq,
         id=row.id,
@@ -108,7 +168,7 @@ def _event(api: Api, row: EventRow) -> EventSchema:
         sensor=sensor_name(row.sensor) if row.sensor else None,
         state=row.state,
         reason=row.reason,
-        arrivals=[_arrival(arrival) for arrival in api.store.listing.arrivals(row.seq)],
+        arrivals=[_arrival(arrival) for arrival in arrivals if own is None or arrival.dataset in own],
     )
 
 

@@ -6,10 +6,11 @@ from http import HTTPStatus
 from aiohttp import web
 from uuid_utils.compat import uuid7
 
-from sensorflow.core.errors import SensorflowError, UnknownDatasetError
+from sensorflow.core.errors import ForbiddenError, SensorflowError, UnknownDatasetError
 from sensorflow.core.messages import Answer, Arrival, DeclaredReady, EventState, Observed, Receipt
 from sensorflow.core.reading import declared_partition, known_part
 from sensorflow.core.vocabulary import Event, Scope
+from sensorflow.web.access import caller_of
 from sensorflow.web.api import API
 from sensorflow.web.bodies import json_of, parse_json, read_body, require_type
 from sensorflow.web.cloudevents import NoEventError, read_binary, read_structured
@@ -37,12 +38,18 @@ routes = Routes("Telling it")
 @routes.post(
     "/api/v1/ready",
     scope=Scope.EMIT,
+    limited=True,
     answers={HTTPStatus.ACCEPTED: IngestAnswer},
     problems={HTTPStatus.NOT_FOUND: "no pipeline or sensor names the dataset"},
 )
 async def ready(request: web.Request, body: ReadyBody) -> web.Response:
     """Take somebody's word that a dataset's partition is there."""
     api = request.app[API]
+    own = caller_of(request).datasets(api.definitions())
+    if own is not None and body.dataset not in own:
+        raise ForbiddenError(
+            f'this token may emit {", ".join(sorted(own)) or "nothing"}; "{body.dataset}" is none of them'
+        )
     dataset = api.definitions().datasets.get(body.dataset)
     if dataset is None:
         raise UnknownDatasetError(
@@ -73,6 +80,7 @@ class EventsQuery(Query):
 @routes.post(
     "/api/v1/events",
     scope=Scope.EMIT,
+    limited=True,
     answers={HTTPStatus.ACCEPTED: IngestAnswer},
     accepts={STRUCTURED: CloudEvent, BATCH: CloudEventBatch, LINES: CloudEventLine},
 )
@@ -96,7 +104,8 @@ async def _one(request: web.Request, *, binary: bool) -> web.Response:
             event = read_structured(json_of(body))
     except NoEventError as error:
         raise bad_request(str(error), *error.errors) from None
-    return receipts_answer([stored(await api.submit(Observed(event=event)))])
+    own = caller_of(request).datasets(api.definitions())
+    return receipts_answer([stored(await api.submit(Observed(event=event, datasets=own)))])
 
 
 async def _many(request: web.Request, kind: str, *, atomic: bool) -> web.Response:
@@ -113,7 +122,8 @@ async def _many(request: web.Request, kind: str, *, atomic: bool) -> web.Respons
         ]
         detail = f"{len(invalid)} of {len(members)} are no events, nothing is stored"
         raise bad_request(detail, *errors)
-    messages = [Observed(event=found) for _, found in members if isinstance(found, Event)]
+    own = caller_of(request).datasets(api.definitions())
+    messages = [Observed(event=found, datasets=own) for _, found in members if isinstance(found, Event)]
     told = iter(await api.submit_all(messages) if messages else ())
     return receipts_answer(
         [

@@ -35,7 +35,7 @@ class LogQuery(Query):
     follow: Flag = 0
 
 
-@routes.get("/api/v1/runs/{id}/tasks/{task}/log", scope=Scope.READ, answers="text/plain")
+@routes.get("/api/v1/runs/{id}/tasks/{task}/log", scope=Scope.READ, limited=True, answers="text/plain")
 async def show_log(request: web.Request, query: LogQuery) -> web.StreamResponse:
     """Send an attempt's output; with `follow=1` until the attempt has ended."""
     api = request.app[API]

@@ -9,6 +9,7 @@ from sensorflow.core.messages import CancelRun, Made, MakeRun, MarkTask, RetryTa
 from sensorflow.core.partitions import read_partition
 from sensorflow.core.states import TaskState
 from sensorflow.core.vocabulary import Partitioning, Scope
+from sensorflow.web.access import caller_of, require_pipeline
 from sensorflow.web.api import API
 from sensorflow.web.pipelines import known_pipeline
 from sensorflow.web.problems import shown, unprocessable
@@ -23,12 +24,14 @@ routes = Routes("Runs")
 @routes.post(
     "/api/v1/runs",
     scope=Scope.OPERATE,
+    limited=True,
     answers={HTTPStatus.CREATED: RunDetail, HTTPStatus.OK: RunDetail},
     problems={HTTPStatus.NOT_FOUND: "there is no such pipeline", HTTPStatus.CONFLICT: "its run is running"},
 )
 async def make_run(request: web.Request, body: RunBody) -> web.Response:
     """Make a pipeline's run for a partition: 201 where there was none, else 200."""
     api = request.app[API]
+    require_pipeline(caller_of(request), body.pipeline)
     pipeline = known_pipeline(api, body.pipeline)
     partition = sent_partition(pipeline.partitioning, body.partition, "/partition")
     made = await api.submit(
@@ -44,6 +47,7 @@ async def make_run(request: web.Request, body: RunBody) -> web.Response:
 @routes.post(
     "/api/v1/runs/{id}/retry",
     scope=Scope.OPERATE,
+    limited=True,
     answers=RunDetail,
     problems={HTTPStatus.CONFLICT: "there is nothing to retry, or a named task waits or runs"},
 )
@@ -60,6 +64,7 @@ async def retry_run(request: web.Request, body: RetryBody) -> web.Response:
 @routes.post(
     "/api/v1/runs/{id}/cancel",
     scope=Scope.OPERATE,
+    limited=True,
     answers=RunDetail,
     problems={HTTPStatus.CONFLICT: "it has ended"},
 )
@@ -74,6 +79,7 @@ async def cancel_run(request: web.Request, body: ReasonBody) -> web.Response:
 @routes.post(
     "/api/v1/runs/{id}/tasks/{task}/mark",
     scope=Scope.OPERATE,
+    limited=True,
     answers=RunDetail,
     problems={HTTPStatus.CONFLICT: "the task runs, or is done"},
 )

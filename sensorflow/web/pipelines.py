@@ -21,6 +21,7 @@ from sensorflow.core.vocabulary import (
     Selection,
     TaskDefinition,
 )
+from sensorflow.web.access import caller_of
 from sensorflow.web.api import API, Api
 from sensorflow.web.parameters import PageQuery
 from sensorflow.web.problems import not_found
@@ -45,24 +46,25 @@ _WORDS = {
 }
 
 
-@routes.get("/api/v1/pipelines", scope=Scope.READ, answers=Page[PipelineSummary])
+@routes.get("/api/v1/pipelines", scope=Scope.READ, limited=True, answers=Page[PipelineSummary])
 async def list_pipelines(request: web.Request, query: PipelinesQuery) -> web.Response:
     """List the pipelines by name, with their runs by state."""
     api = request.app[API]
     limit = query.limit
     after = query.cursor or ""
     found = api.definitions().pipelines
-    names = sorted(name for name in found if name > after)
+    caller = caller_of(request)
+    names = sorted(name for name in found if name > after and caller.sees(name))
     following = query.next(names[limit - 1]) if len(names) > limit else None
     items = [_summary(api, found[name]) for name in names[:limit]]
     return answer(Page[PipelineSummary](items=items, next=following))
 
 
-@routes.get("/api/v1/pipelines/{name}", scope=Scope.READ, answers=PipelineSchema)
+@routes.get("/api/v1/pipelines/{name}", scope=Scope.READ, limited=True, answers=PipelineSchema)
 async def show_pipeline(request: web.Request) -> web.Response:
     """Show a pipeline's definition and graph."""
     api = request.app[API]
-    pipeline = known_pipeline(api, request.match_info["name"])
+    pipeline = pipeline_of_path(request)
     name = pipeline.name
     tasks = [pipeline.tasks[task] for task in api.definitions().graphs[name].order]
     dimensions = {each: _dimension(found) for each, found in pipeline.partitioning.dimensions}
@@ -87,13 +89,13 @@ async def show_pipeline(request: web.Request) -> web.Response:
     return answer(document)
 
 
-@routes.post("/api/v1/pipelines/{name}/pause", scope=Scope.OPERATE, answers=PipelineSummary)
+@routes.post("/api/v1/pipelines/{name}/pause", scope=Scope.OPERATE, limited=True, answers=PipelineSummary)
 async def pause_pipeline(request: web.Request, body: ReasonBody) -> web.Response:
     """Let no attempt of a pipeline start; what arrives is recorded."""
     return await _pause(request, body, paused=True)
 
 
-@routes.post("/api/v1/pipelines/{name}/resume", scope=Scope.OPERATE, answers=PipelineSummary)
+@routes.post("/api/v1/pipelines/{name}/resume", scope=Scope.OPERATE, limited=True, answers=PipelineSummary)
 async def resume_pipeline(request: web.Request, body: ReasonBody) -> web.Response:
     """Let what has become ready start."""
     return await _pause(request, body, paused=False)
@@ -101,9 +103,22 @@ async def resume_pipeline(request: web.Request, body: ReasonBody) -> web.Respons
 
 async def _pause(request: web.Request, body: ReasonBody, *, paused: bool) -> web.Response:
     api = request.app[API]
-    name = known_pipeline(api, request.match_info["name"]).name
+    name = pipeline_of_path(request).name
     await api.submit(PausePipeline(pipeline=name, paused=paused, reason=body.reason))
     return answer(_summary(api, known_pipeline(api, name)))
+
+
+def pipeline_of_path(request: web.Request) -> PipelineDefinition:
+    """Return the definition of the pipeline that the path names.
+
+    Raises:
+        ProblemError: 404, there is none, or none that the token is for.
+    """
+    name, caller = request.match_info["name"], caller_of(request)
+    found = {each: one for each, one in request.app[API].definitions().pipelines.items() if caller.sees(each)}
+    if name not in found:
+        raise not_found(f'there is no pipeline "{name}"; there are: {", ".join(sorted(found)) or "none"}')
+    return found[name]
 
 
 def known_pipeline(api: Api, name: str) -> PipelineDefinition:

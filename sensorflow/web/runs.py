@@ -1,6 +1,6 @@
 """Runs: what they are, what was done to them, and why they wait."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated
 
 from aiohttp import web
@@ -12,8 +12,10 @@ from sensorflow.core.partitions import bounds, read_partition
 from sensorflow.core.state import AttemptRow, RunRow, TaskRow
 from sensorflow.core.states import RunState, TaskState
 from sensorflow.core.vocabulary import Scope
+from sensorflow.web.access import caller_of
 from sensorflow.web.api import API, Api
 from sensorflow.web.parameters import PageQuery, Query, TextParameter, choice, wrong_parameter
+from sensorflow.web.pipelines import pipeline_of_path
 from sensorflow.web.problems import ProblemError, bad_request, not_found
 from sensorflow.web.routes import Routes
 from sensorflow.web.schemas import (
@@ -60,34 +62,29 @@ class WhyQuery(Query):
     task: TextParameter = None
 
 
-@routes.get("/api/v1/runs", scope=Scope.READ, answers=Page[RunSchema])
+@routes.get("/api/v1/runs", scope=Scope.READ, limited=True, answers=Page[RunSchema])
 async def list_runs(request: web.Request, query: RunsQuery) -> web.Response:
     """List runs, the newest first."""
     api = request.app[API]
     limit = query.limit
-    rows = api.store.listing.runs(
-        pipeline=query.pipeline,
-        partition=query.partition,
-        state=query.state,
-        backfill=query.backfill,
-        before=query.cursor,
-        limit=limit + 1,
-    )
+    caller = caller_of(request)
+    if query.pipeline is not None:
+        require_pipeline_filter(api, query.pipeline, caller.pipelines)
+    rows = _listed(api, query, caller.pipelines)
     if not rows and query.pipeline is not None:
-        require_pipeline_filter(api, query.pipeline)
         _require_partition_filter(api, query.pipeline, query.partition)
     following = query.next(rows[limit - 1].id) if len(rows) > limit else None
     items = [run_schema(api, row, explained=place < MAX_EXPLAINED) for place, row in enumerate(rows[:limit])]
     return answer(Page[RunSchema](items=items, next=following))
 
 
-@routes.get("/api/v1/runs/{id}", scope=Scope.READ, answers=RunDetail)
+@routes.get("/api/v1/runs/{id}", scope=Scope.READ, limited=True, answers=RunDetail)
 async def show_run(request: web.Request) -> web.Response:
     """Show one run with its tasks, their attempts, and what operators did."""
     return answer(run_detail(request.app[API], run_of_path(request)))
 
 
-@routes.get("/api/v1/runs/{id}/why", scope=Scope.READ, answers=WhySchema)
+@routes.get("/api/v1/runs/{id}/why", scope=Scope.READ, limited=True, answers=WhySchema)
 async def why_run(request: web.Request) -> web.Response:
     """Say why the tasks of a run have not run."""
     api = request.app[API]
@@ -95,13 +92,13 @@ async def why_run(request: web.Request) -> web.Response:
     return answer(why_schema(_explained_run(api, run), run.id))
 
 
-@routes.get("/api/v1/pipelines/{name}/why", scope=Scope.READ, answers=WhySchema)
+@routes.get("/api/v1/pipelines/{name}/why", scope=Scope.READ, limited=True, answers=WhySchema)
 async def why_pipeline(request: web.Request, query: WhyQuery) -> web.Response:
     """Say why a partition of a pipeline has not run, whether or not there is a run of it."""
     api = request.app[API]
     task = query.task
     try:
-        found = _explained(api, request.match_info["name"], query.partition or "")
+        found = _explained(api, pipeline_of_path(request).name, query.partition or "")
     except PartitionError as error:
         raise wrong_partition(error, query.partition) from None
     names = [waits.name for waits in found.tasks]
@@ -118,22 +115,42 @@ def run_of_path(request: web.Request) -> RunRow:
     """
     run_id = request.match_info["id"]
     row = request.app[API].store.reader.run(run_id)
-    if row is None:
+    if row is None or not caller_of(request).sees(row.pipeline):
         raise not_found(f'there is no run "{run_id}"')
     return row
 
 
-def require_pipeline_filter(api: Api, pipeline: str) -> None:
+def _listed(api: Api, query: RunsQuery, pipelines: Collection[str] | None) -> list[RunRow]:
+    """Return the page that is asked for and one run more, of the pipelines that a token is for; None: all."""
+    pages = (
+        api.store.listing.runs(
+            pipeline=pipeline,
+            partition=query.partition,
+            state=query.state,
+            backfill=query.backfill,
+            before=query.cursor,
+            limit=query.limit + 1,
+        )
+        for pipeline in ((query.pipeline,) if query.pipeline or pipelines is None else pipelines)
+    )
+    found = [run for page in pages for run in page]
+    return sorted(found, key=lambda run: run.id, reverse=True)[: query.limit + 1]
+
+
+def require_pipeline_filter(api: Api, pipeline: str, own: Collection[str] | None) -> None:
     """Refuse a filter by a pipeline that neither the definitions nor the store know.
+
+    Args:
+        own: The pipelines that the caller sees; None: all.
 
     Raises:
         ProblemError: 400.
     """
     known = api.definitions().pipelines
-    if pipeline not in known and api.store.listing.last_run(pipeline) is None:
-        raise wrong_parameter(
-            "pipeline", f"a pipeline ({', '.join(sorted(known)) or 'there is none'})", pipeline
-        )
+    seen = own is None or pipeline in own
+    if not seen or (pipeline not in known and api.store.listing.last_run(pipeline) is None):
+        names = sorted(known if own is None else own)
+        raise wrong_parameter("pipeline", f"a pipeline ({', '.join(names) or 'there is none'})", pipeline)
 
 
 def _require_partition_filter(api: Api, pipeline: str, partition: str | None) -> None:
