@@ -16,9 +16,11 @@ from sensorflow.core.commands import Order, SendAlert, StartAttempt, StopAttempt
 from sensorflow.core.decide import decide, dispatch
 from sensorflow.core.definitions import Definitions
 from sensorflow.core.errors import OverloadedError, SensorflowError, UnavailableError
+from sensorflow.core.measures import Measures
 from sensorflow.core.messages import (
     Answer,
     AttemptEnded,
+    AttemptStarted,
     LostAttempt,
     Message,
     Moment,
@@ -28,7 +30,7 @@ from sensorflow.core.messages import (
 from sensorflow.core.state import State
 from sensorflow.core.states import AttemptState
 from sensorflow.core.turn import Turn
-from sensorflow.ports import Clock, Executor, Store, StoreError
+from sensorflow.ports import AttemptKey, Clock, Executor, Store, StoreError
 
 log = structlog.get_logger(__name__)
 
@@ -50,6 +52,8 @@ class _Letter:
 
     messages: Sequence[Message]
     answered: asyncio.Future[list[Outcome]] | None
+    #: When it came, by the monotonic clock.
+    received: float
 
 
 class Service:
@@ -68,6 +72,7 @@ class Service:
         self.definitions = definitions
         self.store = store
         self.workers = workers
+        self.measures = Measures()
         #: Told of what each commit changed; None: nobody wants to know.
         self.watch: Callable[[Changes], None] | None = None
         #: Why nothing can be stored at the moment; None is well.
@@ -83,6 +88,13 @@ class Service:
         self._timer: asyncio.TimerHandle | None = None
         self._committed = asyncio.Event()
         self._finishing = False
+        #: By attempt that is being started: when what fired it came.
+        self._fired: dict[AttemptKey, float] = {}
+
+    @property
+    def waiting(self) -> int:
+        """How many messages wait in the inbox."""
+        return self._waiting
 
     async def submit(self, message: Message) -> Answer:
         """Put a message into the inbox and return its answer once it is on disk.
@@ -104,12 +116,12 @@ class Service:
         if self._waiting and self._waiting + len(messages) > INBOX:
             raise OverloadedError(f"{self._waiting} messages wait already; send it again later")
         answered: asyncio.Future[list[Outcome]] = asyncio.get_running_loop().create_future()
-        self._put(_Letter(messages, answered))
+        self._put(_Letter(messages, answered, self._clock.monotonic()))
         return await answered
 
     def post(self, message: Message) -> None:
         """Put a message of the service's own (an attempt's end) into the inbox; never refused."""
-        self._put(_Letter((message,), None))
+        self._put(_Letter((message,), None, self._clock.monotonic()))
 
     async def run(self) -> None:
         """Serve until `finish` is called, and then until the inbox is empty."""
@@ -194,7 +206,9 @@ class Service:
                 watched = WatchedState(state)
                 state = cast("State", watched)
             answers, orders = self._decide(state, letters)
+            began = self._clock.monotonic()
             await self.store.commit(busy=bool(self._inbox))
+            self.measures.commit_s.observe(self._clock.monotonic() - began)
         except StoreError as error:
             self.store.rollback()
             await self._not_stored(letters, error)
@@ -211,6 +225,7 @@ class Service:
         for letter, answer in zip(letters, answers, strict=True):
             if letter.answered is not None and not letter.answered.done():
                 letter.answered.set_result(answer)
+        self._measure(letters, answers, orders)
         for order in orders:
             self._perform(order)
         self._set_timer()
@@ -236,6 +251,18 @@ class Service:
             answers.append(given)
         dispatch(turn, self.workers)
         return answers, turn.orders
+
+    def _measure(self, letters: list[_Letter], answers: list[list[Outcome]], orders: list[Order]) -> None:
+        for letter, given in zip(letters, answers, strict=True):
+            for message, answer in zip(letter.messages, given, strict=True):
+                self.measures.count(message, answer)
+                if isinstance(message, AttemptStarted | AttemptEnded):
+                    fired = self._fired.pop((message.run_id, message.task, message.number), None)
+                    if fired is not None and isinstance(message, AttemptStarted):
+                        self.measures.firing_s.observe(letter.received - fired)
+        for order in orders:
+            if isinstance(order, StartAttempt):
+                self._fired[order.run_id, order.task, order.number] = letters[0].received
 
     def _perform(self, order: Order) -> None:
         match order:
@@ -264,7 +291,7 @@ class Service:
 
     async def _answer_alone(self, message: Message) -> Outcome:
         answered: asyncio.Future[list[Outcome]] = asyncio.get_running_loop().create_future()
-        await self._process([_Letter((message,), answered)])
+        await self._process([_Letter((message,), answered, self._clock.monotonic())])
         try:
             (answer,) = await answered
         except SensorflowError as error:
