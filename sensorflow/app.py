@@ -8,7 +8,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -23,6 +23,7 @@ from sensorflow.alerts.sender import AlertRoute, AlertSender
 from sensorflow.alerts.webhook import WebhookAlerter
 from sensorflow.clock import SystemClock
 from sensorflow.config.settings import Settings, alert_warnings, load_settings, setting_warnings
+from sensorflow.core.changes import Changes
 from sensorflow.core.errors import SensorflowError
 from sensorflow.core.messages import SensorReported
 from sensorflow.core.vocabulary import Command, HttpCall, PythonFunction
@@ -246,7 +247,13 @@ def _api(serving: Running, settings: Settings, host: str, clock: SystemClock) ->
     def not_ready() -> Mapping[str, str]:
         return {"store": service.trouble} if service.trouble else {}
 
+    def watch(told: Callable[[Changes], None] | None) -> None:
+        service.watch = told
+
     return Api(
+        watch=watch,
+        measures=service.measures,
+        inbox=lambda: service.waiting,
         definitions=lambda: service.definitions,
         submit=service.submit,
         submit_all=service.submit_all,

@@ -6,8 +6,10 @@ from pathlib import Path
 
 from aiohttp import web
 
+from sensorflow.core.changes import Changes
 from sensorflow.core.definitions import Definitions
 from sensorflow.core.errors import SensorflowError
+from sensorflow.core.measures import Measures
 from sensorflow.core.messages import Answer, Message
 from sensorflow.ports import Clock, Store
 
@@ -35,8 +37,14 @@ class Api:
     masked: Callable[[bytes], bytes]
     #: What is not ready, by name, with why; empty when all is.
     not_ready: Callable[[], Mapping[str, str]]
+    #: What the service has counted since it was started.
+    measures: Measures
+    #: How many messages wait to be decided.
+    inbox: Callable[[], int]
     #: How many attempts the service runs at once.
     workers: int
+    #: Lets somebody be told of what each commit changes; None: nobody.
+    watch: Callable[[Callable[[Changes], None] | None], None]
     #: The address bound to, allowed as a `Host` beside the loopback names and `allowed_hosts`.
     host: str = "127.0.0.1"
     allowed_hosts: Sequence[str] = ()

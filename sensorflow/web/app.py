@@ -25,6 +25,7 @@ from sensorflow.web import (
     hooks,
     ingest,
     logs,
+    metrics,
     openapi,
     operations,
     pipelines,
@@ -32,15 +33,18 @@ from sensorflow.web import (
     reload,
     runs,
     sensors,
+    stream,
     tokens,
 )
 from sensorflow.web.access import ACCESS, Access
 from sensorflow.web.api import API, Api
 from sensorflow.web.bodies import too_large
+from sensorflow.web.feed import Feed
 from sensorflow.web.logs import STOPPING
 from sensorflow.web.openapi import DOCUMENT, Document
 from sensorflow.web.problems import ProblemError
 from sensorflow.web.routes import ANY_HOST, Route, add_routes
+from sensorflow.web.stream import FEED
 
 log = structlog.get_logger(__name__)
 
@@ -48,8 +52,8 @@ _REQUEST_ID = web.RequestKey("request_id", str)
 _PLAIN_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 
 _SUBJECTS = (
-    *(health, ingest, hooks, callbacks, pipelines, runs, operations, logs, backfills),
-    *(events, datasets, sensors, alerts, reload, openapi, docs, tokens),
+    *(health, metrics, ingest, hooks, callbacks, pipelines, runs, operations, logs, backfills),
+    *(events, datasets, sensors, alerts, reload, stream, openapi, docs, tokens),
 )
 
 
@@ -60,6 +64,7 @@ def build_app(api: Api) -> web.Application:
     app[API] = api
     app[ACCESS] = Access(api.store, open_without_tokens=api.open_without_tokens)
     app[STOPPING] = asyncio.Event()
+    app[FEED] = Feed(api)
     app.on_shutdown.append(_stop_streams)
     app.on_response_prepare.append(_name_answer)
     add_routes(app, all_routes())
@@ -74,6 +79,7 @@ def all_routes() -> list[Route]:
 
 async def _stop_streams(app: web.Application) -> None:
     app[STOPPING].set()
+    app[FEED].wake()
 
 
 def _guard(allowed_hosts: Sequence[str], largest: int) -> Middleware:
