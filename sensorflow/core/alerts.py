@@ -1,7 +1,5 @@
 """Alerts: one row a cause, told when it is opened and when it is resolved."""
 
-from dataclasses import replace
-
 from sensorflow.core.commands import SendAlert
 from sensorflow.core.state import AlertRow, PartitionRow, RunRow
 from sensorflow.core.states import AttemptState, RunState
@@ -50,7 +48,7 @@ def missed(turn: Turn, dataset: str, partition: str) -> None:
     partitions = (*(there.partitions if there else ()), partition)
     text = f"{dataset} is late: {', '.join(partitions)}"
     if there is not None:
-        turn.state.put_alert(replace(there, partitions=partitions, text=text))
+        turn.state.put_alert(there._replace(partitions=partitions, text=text))
         return
     row = AlertRow(
         id="", cause=cause, kind=LATE, text=text, dataset=dataset, partitions=partitions, opened_at=turn.now
@@ -69,7 +67,7 @@ def arrived(turn: Turn, row: PartitionRow) -> None:
     left = tuple(key for key in alert.partitions if key != row.partition)
     if left:
         turn.state.put_alert(
-            replace(alert, partitions=left, text=f"{row.dataset} is late: {', '.join(left)}")
+            alert._replace(partitions=left, text=f"{row.dataset} is late: {', '.join(left)}")
         )
     else:
         _resolve(turn, cause)
@@ -91,7 +89,7 @@ def sensor_reported(turn: Turn, pipeline: str, sensor: str, error: str | None) -
 def _open(turn: Turn, row: AlertRow) -> None:
     if turn.state.open_alert(row.cause) is not None:
         return
-    row = replace(row, id=turn.moment.new_id())
+    row = row._replace(id=turn.moment.new_id())
     turn.state.put_alert(row)
     _tell(turn, row)
 
@@ -99,7 +97,7 @@ def _open(turn: Turn, row: AlertRow) -> None:
 def _resolve(turn: Turn, cause: str) -> None:
     alert = turn.state.open_alert(cause)
     if alert is not None:
-        row = replace(alert, resolved_at=turn.now)
+        row = alert._replace(resolved_at=turn.now)
         turn.state.put_alert(row)
         _tell(turn, row)
 

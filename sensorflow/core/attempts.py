@@ -1,6 +1,6 @@
 """Attempts: which queued task starts next, what it gets, and what follows from its end."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from sensorflow.core.commands import StopAttempt
 from sensorflow.core.errors import ConflictError, NotFoundError
@@ -55,7 +55,7 @@ class Attempts:
         """Keep which process runs an attempt."""
         row = self.turn.state.attempt(message.run_id, message.task, message.number)
         if row is not None and row.state is AttemptState.RUNNING:
-            self.turn.state.put_attempt(replace(row, pid=message.pid, pid_started=message.pid_started))
+            self.turn.state.put_attempt(row._replace(pid=message.pid, pid_started=message.pid_started))
 
     def ended(self, message: AttemptEnded) -> None:
         """Let the task, its run and what is below it go on; the end of an old attempt changes nothing."""
@@ -67,10 +67,9 @@ class Attempts:
             return
         if message.crashed and task.crashes + 1 >= CRASHES:
             error = f"the service died under it {CRASHES} times, so it is taken for the cause"
-            message = replace(message, state=AttemptState.FAILED, error=error)
+            message = message._replace(state=AttemptState.FAILED, error=error)
         state.put_attempt(
-            replace(
-                attempt,
+            attempt._replace(
                 state=message.state,
                 ended_at=self.turn.now,
                 exit_code=message.exit_code,
@@ -96,7 +95,7 @@ class Attempts:
         run = self.turn.state.run(run.id) or run
         if task.outdated and task.state in (TaskState.SUCCEEDED, TaskState.FAILED):
             # Before the run may end: all that came while a generation went makes one next generation.
-            self.turn.state.put_task(replace(task, outdated=False))
+            self.turn.state.put_task(task._replace(outdated=False))
             run = runs.late(pipeline, run, task)
         if task.state not in GOING:
             runs.step(pipeline, run, self.turn.definitions.graphs[pipeline.name].below.get(task.task, ()))
@@ -109,8 +108,7 @@ class Attempts:
         if task is None or run is None or task.state is not TaskState.RETRYING:
             return
         self.turn.state.put_task(
-            replace(
-                task,
+            task._replace(
                 state=next_state(task.state, TaskEvent.DELAY_OVER),
                 queued_at=self.turn.now,
                 next_attempt_at=None,
@@ -196,7 +194,7 @@ class Attempts:
         while (row := state.next_queued(pipeline.name, lane, run_id)) is not None:
             if row.task in pipeline.tasks:
                 return row
-            state.put_task(replace(row, state=next_state(row.state, TaskEvent.CANCELLED)))
+            state.put_task(row._replace(state=next_state(row.state, TaskEvent.CANCELLED)))
             if (run := state.run(row.run_id)) is not None:
                 Runs(self.turn).settle(pipeline, run)
         return None
@@ -216,7 +214,7 @@ class Attempts:
             raise LookupError(f"task {task.task} is queued for run {task.run_id}, which is not stored")
         readiness = Readiness(self.turn.definitions, state, pipeline, run.partition, run.created_at, now)
         if not (run.forced or self._has_begun(task) or readiness.holds(definition)):
-            row = replace(task, state=next_state(task.state, TaskEvent.INPUTS_GONE), queued_at=None)
+            row = task._replace(state=next_state(task.state, TaskEvent.INPUTS_GONE), queued_at=None)
             state.put_task(row)
             Runs(self.turn).settle(pipeline, run)
             return False
@@ -237,8 +235,7 @@ class Attempts:
         if awaits_callback:
             self._lease(attempt)
         state.put_task(
-            replace(
-                task,
+            task._replace(
                 state=next_state(task.state, TaskEvent.STARTED),
                 attempts=attempt.number,
                 queued_at=None,
@@ -272,19 +269,19 @@ class Attempts:
     def _after_end(self, task: TaskRow, definition: TaskDefinition | None, message: AttemptEnded) -> TaskRow:
         """Return the task's row after an attempt's end."""
         if message.state is AttemptState.SUCCEEDED:
-            return replace(task, state=next_state(task.state, TaskEvent.SUCCEEDED), stopping=False)
+            return task._replace(state=next_state(task.state, TaskEvent.SUCCEEDED), stopping=False)
         if message.state is AttemptState.SKIPPED:
-            return replace(task, state=next_state(task.state, TaskEvent.SKIPPED), stopping=False)
+            return task._replace(state=next_state(task.state, TaskEvent.SKIPPED), stopping=False)
         if message.state is AttemptState.CANCELLED or task.stopping or definition is None:
-            return replace(task, state=next_state(task.state, TaskEvent.CANCELLED), stopping=False)
+            return task._replace(state=next_state(task.state, TaskEvent.CANCELLED), stopping=False)
         crashes = task.crashes + message.crashed
         if message.state is AttemptState.INTERRUPTED:
             state = next_state(task.state, TaskEvent.INTERRUPTED)
-            return replace(task, state=state, crashes=crashes, queued_at=self.turn.now)
+            return task._replace(state=state, crashes=crashes, queued_at=self.turn.now)
         failures = task.failures + 1
         if failures > definition.retries.max:
             state = next_state(task.state, TaskEvent.EXHAUSTED)
-            return replace(task, state=state, failures=failures, crashes=0)
+            return task._replace(state=state, failures=failures, crashes=0)
         due_at = self.turn.now + retry_delay_s(definition.retries, failures, self.turn.moment.draw())
         self.turn.state.put_timer(
             TimerRow(
@@ -296,7 +293,7 @@ class Attempts:
             )
         )
         state = next_state(task.state, TaskEvent.FAILED)
-        return replace(task, state=state, failures=failures, crashes=0, next_attempt_at=due_at)
+        return task._replace(state=state, failures=failures, crashes=0, next_attempt_at=due_at)
 
     def deliver(self, run: RunRow, task: TaskRow, definition: TaskDefinition) -> None:
         """Make a task's outputs ready, in the same transaction as its success."""

@@ -1,7 +1,7 @@
 """Backfills: runs for many partitions, made at once; each fires when its inputs are there."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 
 from sensorflow.core import operations
@@ -114,7 +114,7 @@ def cancel(turn: Turn, message: CancelBackfill) -> Made:
         raise NotFoundError(f"there is no backfill {message.backfill}")
     if row.cancelled_at is not None:
         raise ConflictError(f"backfill {row.id} was cancelled already")
-    turn.state.put_backfill(replace(row, cancelled_at=turn.now))
+    turn.state.put_backfill(row._replace(cancelled_at=turn.now))
     turn.state.add_operation(
         OperationRow(
             id=turn.moment.new_id(),
@@ -156,12 +156,12 @@ def _perform(turn: Turn, pipeline: PipelineDefinition, step: Planned, backfill: 
         )
         runs.advance(pipeline, run, None)
         return
-    run = replace(run, backfill=backfill.id, forced=run.forced or backfill.force)
+    run = run._replace(backfill=backfill.id, forced=run.forced or backfill.force)
     if step.action is Step.RERUN:
-        run = replace(run, pending=tuple(sorted(pipeline.tasks)), trigger="backfill")
+        run = run._replace(pending=tuple(sorted(pipeline.tasks)), trigger="backfill")
     turn.state.put_run(run)
     for task in turn.state.tasks(run.id).values():
-        turn.state.put_task(replace(task, lane=backfill.id))
+        turn.state.put_task(task._replace(lane=backfill.id))
     if step.action is Step.RERUN:
         if over(run.state):
             runs.next_generation(pipeline, run)
@@ -188,4 +188,4 @@ def _take_back(turn: Turn, pipeline: PipelineDefinition, run: RunRow) -> None:
         Runs(turn).cancel(pipeline, run, "its backfill was cancelled")
     elif pipeline.late is not LatePolicy.RERUN:
         # Under `rerun` newer versions may be waiting for the next generation as well.
-        turn.state.put_run(replace(run, pending=()))
+        turn.state.put_run(run._replace(pending=()))

@@ -8,6 +8,7 @@ from sensorflow.core.matching import Pattern, compile_pattern
 from sensorflow.core.vocabulary import (
     DatasetDefinition,
     DatasetInput,
+    Grain,
     Input,
     InputGroup,
     PipelineDefinition,
@@ -35,6 +36,8 @@ class Reader:
     pipeline: PipelineDefinition
     input: DatasetInput
     tasks: tuple[str, ...]
+    #: It is the pipeline's own partition, so its run has the same key.
+    own_partition: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,10 @@ class PipelineGraph:
     below: Mapping[str, tuple[str, ...]]
     #: Every task behind all that it names in `after`.
     order: tuple[str, ...]
+    #: The inputs, of whichever task, that become optional after a while.
+    optional: tuple[DatasetInput, ...]
+    #: By task that waits for no more than its own partition of some datasets: those datasets.
+    own_partition_of: Mapping[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -60,6 +67,8 @@ class Definitions:
     patterns: Mapping[tuple[str, str], Pattern] = field(init=False)
     #: Sensors that read what is posted to `/api/v1/events`.
     posted: tuple[SensorDefinition, ...] = field(init=False)
+    #: Sensors that read what is posted to `/api/v1/lineage`.
+    lineage: tuple[SensorDefinition, ...] = field(init=False)
     #: By dataset, the sensors that feed it.
     feeds: Mapping[str, tuple[SensorDefinition, ...]] = field(init=False)
     #: By dataset, the pipeline and task whose success makes it ready.
@@ -87,7 +96,10 @@ class Definitions:
             self,
             "readers",
             {
-                name: tuple(Reader(pipeline, leaf, tuple(tasks)) for pipeline, leaf, tasks in found)
+                name: tuple(
+                    Reader(pipeline, leaf, tuple(tasks), _is_own_partition(pipeline, leaf, self.datasets))
+                    for pipeline, leaf, tasks in found
+                )
                 for name, found in readings.items()
             },
         )
@@ -95,7 +107,8 @@ class Definitions:
         assign(self, "feeds", {name: tuple(found) for name, found in feeds.items()})
         assign(self, "patterns", patterns)
         assign(self, "posted", tuple(s for s in self.sensors.values() if s.kind == "events"))
-        assign(self, "graphs", {p.name: _graph(p) for p in self.pipelines.values()})
+        assign(self, "lineage", tuple(s for s in self.sensors.values() if s.kind == "openlineage"))
+        assign(self, "graphs", {p.name: _graph(p, self.datasets) for p in self.pipelines.values()})
 
 
 def _note(
@@ -113,7 +126,7 @@ def _note(
     found.append((pipeline, leaf, [task]))
 
 
-def _graph(pipeline: PipelineDefinition) -> PipelineGraph:
+def _graph(pipeline: PipelineDefinition, datasets: Mapping[str, DatasetDefinition]) -> PipelineGraph:
     below: dict[str, list[str]] = {name: [] for name in pipeline.tasks}
     for task in pipeline.tasks.values():
         for upstream in task.after:
@@ -130,4 +143,35 @@ def _graph(pipeline: PipelineDefinition) -> PipelineGraph:
                 free.append(downstream)
     if len(order) < len(pipeline.tasks):
         raise ValueError(f"the tasks of {pipeline.name} form a cycle; `validate` names its members")
-    return PipelineGraph({name: tuple(dict.fromkeys(found)) for name, found in below.items()}, tuple(order))
+    inputs = (leaf for task in pipeline.tasks.values() for leaf in leaves(task.inputs))
+    return PipelineGraph(
+        below={name: tuple(dict.fromkeys(found)) for name, found in below.items()},
+        order=tuple(order),
+        optional=tuple(leaf for leaf in inputs if leaf.optional_after_s is not None),
+        own_partition_of={
+            task.name: tuple(leaf.dataset for leaf in leaves(task.inputs))
+            for task in pipeline.tasks.values()
+            if all(_is_plain(pipeline, item, datasets) for item in task.inputs)
+        },
+    )
+
+
+def _is_own_partition(
+    pipeline: PipelineDefinition, item: DatasetInput, datasets: Mapping[str, DatasetDefinition]
+) -> bool:
+    """Tell whether an input is the pipeline's own partition of a dataset."""
+    return (
+        item.selection is Selection.SAME
+        and pipeline.partitioning.grain is not Grain.NONE
+        and datasets[item.dataset].partitioning == pipeline.partitioning
+    )
+
+
+def _is_plain(pipeline: PipelineDefinition, item: Input, datasets: Mapping[str, DatasetDefinition]) -> bool:
+    """Tell whether nothing but the pipeline's own partition of a dataset can make an input ready."""
+    return (
+        isinstance(item, DatasetInput)
+        and item.optional_after_s is None
+        and item.max_age_s is None
+        and _is_own_partition(pipeline, item, datasets)
+    )

@@ -27,6 +27,15 @@ def closed(
             yield ("previous", previous)
 
 
+def is_closed(
+    state: State, pipeline: PipelineDefinition, partition: str, now: float, *, forced: bool
+) -> bool:
+    """Tell whether anything holds the run of a partition back."""
+    if pipeline.schedule is None and not pipeline.sequential:
+        return False
+    return any(closed(state, pipeline, partition, now, forced=forced))
+
+
 def begins_at(pipeline: PipelineDefinition, partition: str) -> float | None:
     """Return the schedule time of a partition."""
     if pipeline.schedule is None or pipeline.partitioning.grain is Grain.NONE:

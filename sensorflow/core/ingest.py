@@ -1,9 +1,11 @@
 """What an event becomes at the door: a duplicate, a rejection, or arrivals of partitions."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from sensorflow.core.definitions import Definitions
 from sensorflow.core.errors import ForbiddenError, NotFoundError, ReadingError, UnknownDatasetError
+from sensorflow.core.lineage import is_lineage, output_documents
 from sensorflow.core.messages import (
     Arrival,
     DeclaredReady,
@@ -15,7 +17,7 @@ from sensorflow.core.messages import (
 )
 from sensorflow.core.partitions import bounds
 from sensorflow.core.readiness import complete, quiet_timer
-from sensorflow.core.reading import read_rule, text_at
+from sensorflow.core.reading import read_rule, read_text, read_time
 from sensorflow.core.state import (
     ArrivalRow,
     ContentRow,
@@ -33,8 +35,7 @@ from sensorflow.core.vocabulary import DatasetDefinition, Event, JsonValue, Rule
 _NEVER = float("inf")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reached:
+class Reached(NamedTuple):
     """A partition that an arrival has changed, for those who wait for it."""
 
     row: PartitionRow
@@ -44,8 +45,7 @@ class Reached:
     newer: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Claim:
+class _Claim(NamedTuple):
     """What a rule read: this event is an arrival of that."""
 
     dataset: str
@@ -54,16 +54,15 @@ class _Claim:
     sensor: tuple[str, str] | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Reading:
+class _Reading(NamedTuple):
     """An event as the rules read it, before the store is asked whether it is new."""
 
     event: Event
     sensor: tuple[str, str] | None
-    #: The sensors whose rules took it.
-    matched: tuple[tuple[str, str], ...] = ()
     claims: list[_Claim]
     state: EventState
+    #: The sensors whose rules took it.
+    matched: tuple[tuple[str, str], ...] = ()
     reason: str | None = None
     dedupe_s: float = 0.0
 
@@ -77,17 +76,22 @@ def observe(turn: Turn, message: Observed) -> tuple[Receipt, list[Reached]]:
 
 def _read(definitions: Definitions, event: Event, seen_by: tuple[str, str] | None) -> _Reading:
     """Ask the rules of the sensor, or of all sensors for what is posted."""
-    sensors = _reading_sensors(definitions, seen_by)
-    document = event.document()
-    matched = [
-        sensor
+    if seen_by is None and is_lineage(event):
+        documents = list(output_documents(event))
+        sensors = definitions.lineage
+    else:
+        documents = [event.document()]
+        sensors = _reading_sensors(definitions, seen_by)
+    taken = [
+        (sensor, document)
+        for document in documents
         for sensor in sensors
         if (pattern := definitions.patterns.get((sensor.pipeline, sensor.name))) is None
         or pattern.matches(document)
     ]
     claims: list[_Claim] = []
     reasons: list[str] = []
-    for sensor in matched:
+    for sensor, document in taken:
         try:
             if seen_by is not None:
                 event = _with_own_identity(event, sensor.rule, document)
@@ -106,8 +110,9 @@ def _read(definitions: Definitions, event: Event, seen_by: tuple[str, str] | Non
     return _Reading(
         event=event,
         sensor=seen_by,
-        matched=tuple((sensor.pipeline, sensor.name) for sensor in matched),
-        claims=claims,
+        matched=tuple(dict.fromkeys((sensor.pipeline, sensor.name) for sensor, _ in taken)),
+        # Of one output a run may have made several hours of one day.
+        claims=list(dict.fromkeys(claims)),
         state=outcome,
         reason="; ".join(reasons) or None,
         dedupe_s=definition.dedupe_s if definition else 0.0,
@@ -148,7 +153,7 @@ def redrive(turn: Turn, message: Redrive) -> tuple[Receipt, list[Reached]]:
     there = {(arrival.dataset, arrival.partition, arrival.part) for arrival in turn.state.arrivals(seq)}
     new = [c for c in reading.claims if (c.dataset, c.partition, c.part or "") not in there]
     outcome = EventState.ACCEPTED if there else reading.state
-    turn.state.replace_event(replace(row, state=outcome, reason=reading.reason))
+    turn.state.replace_event(row._replace(state=outcome, reason=reading.reason))
     arrived = [_arrive(turn, claim, seq) for claim in new]
     receipt = Receipt(
         seq=seq,
@@ -177,7 +182,7 @@ def withdraw(turn: Turn, message: WithdrawPartition) -> PartitionRow:
         raise NotFoundError(f"nothing of {message.dataset} {message.partition}{part} is there to take back")
     turn.state.drop_parts(message.dataset, message.partition, message.part)
     left = len(parts) - 1 if message.part is not None else 0
-    row = replace(row, withdrawn=True, arrivals=left)
+    row = row._replace(withdrawn=True, arrivals=left)
     turn.state.put_partition(row)
     return row
 
@@ -186,10 +191,10 @@ def fall_quiet(turn: Turn, dataset: str, partition: str) -> list[Reached]:
     """Complete a partition for which nothing has arrived for long enough."""
     before, parts = turn.state.partition(dataset, partition), turn.state.parts(dataset, partition)
     definition = turn.definitions.datasets[dataset]
-    if before is None or not parts or not complete(definition, frozenset(parts), before.arrivals):
+    if before is None or not parts or not complete(definition, parts.keys(), before.arrivals):
         return []
     ready_at = before.ready_at if before.ready else turn.now
-    row = replace(before, version=before.version + 1, ready_at=ready_at, withdrawn=False)
+    row = before._replace(version=before.version + 1, ready_at=ready_at, withdrawn=False)
     turn.state.put_partition(row)
     return [Reached(row=row, became_ready=not before.ready)]
 
@@ -197,9 +202,9 @@ def fall_quiet(turn: Turn, dataset: str, partition: str) -> list[Reached]:
 def _with_own_identity(event: Event, rule: Rule, document: JsonValue) -> Event:
     """Return the event with the id and the time that the sensor's rule reads from it."""
     if rule.id is not None:
-        event = replace(event, id=text_at(document, rule.id))
+        event = replace(event, id=read_text(rule.id, document))
     if rule.time is not None:
-        event = replace(event, time=text_at(document, rule.time))
+        event = replace(event, time=read_time(rule.time, document))
     return event
 
 
@@ -236,7 +241,7 @@ def _store(turn: Turn, reading: _Reading) -> tuple[Receipt, list[Reached]]:
             reason=reading.reason,
         )
     )
-    if event.id is None:
+    if event.id is None or event.replaces:
         expires_at = _NEVER if event.replaces else now + reading.dedupe_s
         state.put_content(
             ContentRow(
@@ -291,26 +296,36 @@ def _arrive(turn: Turn, claim: _Claim, seq: int) -> tuple[Arrival, Reached]:
     state, now = turn.state, turn.now
     dataset = turn.definitions.datasets[claim.dataset]
     part = claim.part or ""
-    parts = state.parts(dataset.name, claim.partition)
-    limits = bounds(dataset.partitioning, claim.partition)
-    before = state.partition(dataset.name, claim.partition) or PartitionRow(
-        dataset=dataset.name,
-        partition=claim.partition,
-        start=limits.start if limits else None,
-        version=0,
-        arrivals=0,
-        first_at=now,
-        last_at=now,
-    )
+    before = state.partition(dataset.name, claim.partition)
+    parts = state.parts(dataset.name, claim.partition) if before is not None else {}
+    versions_before, was_ready = (before.version, before.ready) if before is not None else (0, False)
     # The whole that was taken back counts on; of a part the count begins anew.
-    version = (parts[part].version if part in parts else before.version if not part else 0) + 1
-    row = replace(before, arrivals=before.arrivals + 1, last_at=now)
+    version = (parts[part].version if part in parts else versions_before if not part else 0) + 1
+    arrivals = before.arrivals + 1 if before is not None else 1
     waits_for_quiet = dataset.complete.quiet_s is not None
+    newer = not waits_for_quiet and (was_ready or complete(dataset, {*parts, part}, arrivals))
+    if before is None:
+        limits = bounds(dataset.partitioning, claim.partition)
+        row = PartitionRow(
+            dataset=dataset.name,
+            partition=claim.partition,
+            start=limits.start if limits is not None else None,
+            version=int(newer),
+            arrivals=1,
+            first_at=now,
+            last_at=now,
+            ready_at=now if newer else None,
+        )
+    else:
+        row = before._replace(
+            version=before.version + newer,
+            arrivals=arrivals,
+            last_at=now,
+            ready_at=now if newer and not was_ready else before.ready_at,
+            withdrawn=before.withdrawn and not newer,
+        )
     if waits_for_quiet:
         _wait_for_quiet(turn, dataset, claim.partition)
-    elif before.ready or complete(dataset, frozenset(parts) | {part}, row.arrivals):
-        ready_at = before.ready_at if before.ready else now
-        row = replace(row, version=before.version + 1, ready_at=ready_at, withdrawn=False)
     state.put_partition(row)
     state.put_part(
         PartRow(dataset=dataset.name, partition=claim.partition, part=part, version=version, seq=seq)
@@ -327,8 +342,7 @@ def _arrive(turn: Turn, claim: _Claim, seq: int) -> tuple[Arrival, Reached]:
         )
     )
     arrival = Arrival(dataset=dataset.name, partition=claim.partition, part=claim.part, version=version)
-    newer = row.version > before.version
-    return arrival, Reached(row=row, became_ready=row.ready and not before.ready, newer=newer)
+    return arrival, Reached(row=row, became_ready=newer and not was_ready, newer=newer)
 
 
 def _wait_for_quiet(turn: Turn, dataset: DatasetDefinition, partition: str) -> None:
@@ -348,8 +362,7 @@ def _count(state: State, reading: _Reading, outcome: EventState, seq: int, now: 
     for pipeline, name in (reading.sensor,) if reading.sensor else reading.matched:
         row = state.sensor(pipeline, name) or SensorRow(pipeline=pipeline, name=name)
         state.put_sensor(
-            replace(
-                row,
+            row._replace(
                 accepted=row.accepted + (outcome is EventState.ACCEPTED),
                 duplicates=row.duplicates + (outcome is EventState.DUPLICATE),
                 rejected=row.rejected + (outcome is EventState.REJECTED),

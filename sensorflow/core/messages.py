@@ -3,14 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from sensorflow.core.states import AttemptState, TaskState
 from sensorflow.core.vocabulary import Event, Scope
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Observed:
+class Observed(NamedTuple):
     """A sensor saw an event, or somebody posted one."""
 
     event: Event
@@ -20,8 +19,7 @@ class Observed:
     datasets: frozenset[str] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeclaredReady:
+class DeclaredReady(NamedTuple):
     """Somebody says that a dataset's partition, or a part of it, is ready; no rule is asked."""
 
     event: Event
@@ -30,8 +28,7 @@ class DeclaredReady:
     part: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AttemptStarted:
+class AttemptStarted(NamedTuple):
     """What runs the attempt is this process."""
 
     run_id: str
@@ -42,8 +39,7 @@ class AttemptStarted:
     pid_started: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AttemptEnded:
+class AttemptEnded(NamedTuple):
     """An attempt came to its end."""
 
     run_id: str
@@ -57,8 +53,7 @@ class AttemptEnded:
     crashed: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LostAttempt:
+class LostAttempt(NamedTuple):
     """An attempt that the store holds as running while nothing of this service runs it."""
 
     run_id: str
@@ -252,8 +247,7 @@ class EventState(StrEnum):
     DUPLICATE = "duplicate"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Arrival:
+class Arrival(NamedTuple):
     """One dataset partition, or a part of it, has arrived."""
 
     dataset: str
@@ -264,8 +258,7 @@ class Arrival:
     version: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Receipt:
+class Receipt(NamedTuple):
     """The answer to an event; given only when it is on disk."""
 
     seq: int
@@ -277,8 +270,7 @@ class Receipt:
     reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Made:
+class Made(NamedTuple):
     """The answer to an operation that makes or names something."""
 
     #: Of the run or of the backfill.

@@ -1,7 +1,6 @@
 """What operators may do: retry, run, cancel, mark, pause, withdraw. Each keeps its reason."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 
 from sensorflow.core import ingest
 from sensorflow.core.attempts import Attempts
@@ -65,7 +64,7 @@ def retry_failed(
         blocked = row.state is TaskState.BLOCKED
         state = next_state(row.state, TaskEvent.UNBLOCKED if blocked else TaskEvent.RETRIED)
         turn.state.put_task(
-            replace(row, state=state, failures=0, crashes=0, queued_at=turn.now, lane=run.backfill)
+            row._replace(state=state, failures=0, crashes=0, queued_at=turn.now, lane=run.backfill)
         )
     if downstream:
         _unblock_below(turn, pipeline, rows.values(), names)
@@ -109,9 +108,9 @@ def make_run(turn: Turn, message: MakeRun) -> Made:
         raise ConflictError(f"{place(run)} is running; wait for its end, or cancel it")
     _keep(turn, "run", run=run, reason=message.reason)
     if ended:
-        _run_again(turn, pipeline, replace(run, forced=message.force), pipeline.tasks)
+        _run_again(turn, pipeline, run._replace(forced=message.force), pipeline.tasks)
     elif message.force:
-        run = replace(run, forced=True)
+        run = run._replace(forced=True)
         turn.state.put_run(run)
         runs.advance(pipeline, run, None)
     return Made(id=run.id, created=False)
@@ -150,7 +149,7 @@ def mark(turn: Turn, message: MarkTask) -> Made:
     _keep(turn, "mark", run=run, task=message.task, reason=message.reason)
     succeeded = message.state is TaskState.SUCCEEDED
     event = TaskEvent.MARKED_SUCCEEDED if succeeded else TaskEvent.MARKED_SKIPPED
-    row = replace(row, state=next_state(row.state, event), next_attempt_at=None)
+    row = row._replace(state=next_state(row.state, event), next_attempt_at=None)
     turn.state.put_task(row)
     if succeeded:
         Attempts(turn).deliver(run, row, definition)
@@ -203,7 +202,7 @@ def withdraw(turn: Turn, message: WithdrawPartition) -> None:
     for reader in turn.definitions.readers.get(message.dataset, ()):
         for run in _possible_users(turn, reader, row):
             if not run.stale and any(_has_used(turn, run, name, row) for name in reader.tasks):
-                turn.state.put_run(replace(run, stale=True))
+                turn.state.put_run(run._replace(stale=True))
 
 
 def _has_used(turn: Turn, run: RunRow, name: str, row: PartitionRow) -> bool:
@@ -257,7 +256,7 @@ def _run(turn: Turn, run_id: str) -> tuple[RunRow, PipelineDefinition]:
 
 def _run_again(turn: Turn, pipeline: PipelineDefinition, run: RunRow, names: Iterable[str]) -> None:
     """Open the run's next generation with these tasks and what is below them, now or at its end."""
-    run = replace(run, pending=tuple(sorted({*run.pending, *names})))
+    run = run._replace(pending=tuple(sorted({*run.pending, *names})))
     turn.state.put_run(run)
     if over(run.state):
         Runs(turn).next_generation(pipeline, run)
@@ -270,7 +269,7 @@ def _unblock_below(
     below = with_all_below(turn.definitions.graphs[pipeline.name], names)
     for row in rows:
         if row.task in below and row.state is TaskState.BLOCKED:
-            turn.state.put_task(replace(row, state=next_state(row.state, TaskEvent.UNBLOCKED)))
+            turn.state.put_task(row._replace(state=next_state(row.state, TaskEvent.UNBLOCKED)))
 
 
 def _keep(turn: Turn, kind: str, *, run: RunRow, task: str = "", reason: str | None) -> None:

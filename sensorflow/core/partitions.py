@@ -123,6 +123,7 @@ def partitions_of(partitioning: Partitioning, calendar_key: str) -> tuple[str, .
     return tuple(_JOINT.join(keys) for keys in product(*axes)) if all(axes) else None
 
 
+@lru_cache(maxsize=8192)
 def bounds(partitioning: Partitioning, key: str) -> Bounds | None:
     """Return where a partition begins and ends; None where nothing of it is of the calendar.
 

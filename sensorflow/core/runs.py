@@ -1,7 +1,7 @@
 """Runs: which an arrival makes or concerns, and how their tasks go on from state to state."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from sensorflow.core import alerts, gates
 from sensorflow.core.commands import StopAttempt
@@ -60,6 +60,9 @@ class Runs:
         if pipeline.partitioning.grain is Grain.NONE:
             self._reach_whole(reader, reached)
             return
+        if reader.own_partition:
+            self._reach_own(reader, reached, reached.row.partition)
+            return
         if item.selection in (Selection.SAME, Selection.ALL):
             keys = reading_runs(pipeline.partitioning, item, theirs, reached.row.partition)
             if keys is not None:
@@ -99,7 +102,7 @@ class Runs:
         pipeline = reader.pipeline
         run = self.turn.state.run_of(pipeline.name, key)
         if run is not None and self._was_taken_back(run):
-            run = replace(run, trigger="event", backfill="", forced=False, pending=tuple(pipeline.tasks))
+            run = run._replace(trigger="event", backfill="", forced=False, pending=tuple(pipeline.tasks))
             self.next_generation(pipeline, run)
         elif run is not None:
             self._touch(reader, run, reached)
@@ -127,8 +130,9 @@ class Runs:
         waiting = [name for name in reader.tasks if name not in rows or rows[name].state is TaskState.WAITING]
         if waiting and run.open:
             run = self.advance(reader.pipeline, run, waiting)
-        if reader.input.selection is Selection.LATEST or not self._brings_more(reached):
-            return  # What was read by `latest` is pinned.
+        # What was read by `latest` is pinned.
+        if not rows or reader.input.selection is Selection.LATEST or not self._brings_more(reached):
+            return
         late = [
             rows[name] for name in reader.tasks if name in rows and self._went_without(rows[name], reached)
         ]
@@ -136,7 +140,7 @@ class Runs:
             return  # What was found by a range of time may not read it.
         for task in late:
             if task.state is TaskState.RUNNING:
-                self.turn.state.put_task(replace(task, outdated=True))
+                self.turn.state.put_task(task._replace(outdated=True))
             else:
                 run = self.late(reader.pipeline, run, task)
 
@@ -184,11 +188,11 @@ class Runs:
     def late(self, pipeline: PipelineDefinition, run: RunRow, task: TaskRow) -> RunRow:
         """Do what the pipeline's policy says about a task that went without what is there now."""
         if pipeline.late is LatePolicy.STALE and task.state is TaskState.SUCCEEDED and not run.stale:
-            run = replace(run, stale=True)
+            run = run._replace(stale=True)
             self.turn.state.put_run(run)
         elif pipeline.late is LatePolicy.RERUN:
             again = with_all_below(self.turn.definitions.graphs[pipeline.name], [task.task])
-            run = replace(run, pending=tuple(sorted({*run.pending, *again})))
+            run = run._replace(pending=tuple(sorted({*run.pending, *again})))
             self.turn.state.put_run(run)
             if over(run.state):
                 self.turn.to_reopen.append((pipeline.name, run.id))
@@ -208,8 +212,7 @@ class Runs:
                 state = next_state(state, TaskEvent.REOPENED)
             if state is TaskState.WAITING:
                 self.turn.state.put_task(
-                    replace(
-                        row,
+                    row._replace(
                         state=state,
                         generation=generation,
                         failures=0,
@@ -219,7 +222,7 @@ class Runs:
                         queued_at=None,
                     )
                 )
-        run = replace(run, generation=generation, pending=(), stale=False, started_at=None, ended_at=None)
+        run = run._replace(generation=generation, pending=(), stale=False, started_at=None, ended_at=None)
         self.turn.state.put_run(run)
         self.arm(pipeline, run)
         self.step(pipeline, run, None)
@@ -269,45 +272,43 @@ class Runs:
 
     def step(self, pipeline: PipelineDefinition, run: RunRow, names: Iterable[str] | None) -> bool:
         """Do what `advance` does, but for the run's own row; tell whether a task has changed."""
-        rows = dict(self.turn.state.tasks(run.id))
-        states = states_of(pipeline, rows)
+        rows = {**self.turn.state.tasks(run.id)}
         readiness = self._readiness(pipeline, run)
         graph = self.turn.definitions.graphs[pipeline.name]
-        held_back = any(
-            gates.closed(self.turn.state, pipeline, run.partition, self.turn.now, forced=run.forced)
+        held_back = gates.is_closed(
+            self.turn.state, pipeline, run.partition, self.turn.now, forced=run.forced
         )
         changed = False
         todo = list(graph.order if names is None else names)
         for name in todo:  # Grows while it is walked: an end concerns what is below it.
-            if states.get(name) is not TaskState.WAITING:
+            task = pipeline.tasks.get(name)
+            row = rows.get(name)
+            if task is None or (row is not None and row.state is not TaskState.WAITING):
                 continue
-            task = pipeline.tasks[name]
-            verdict = standing(task, states)
-            if verdict is Standing.WAIT:
-                continue
+            verdict = standing(task, {above: _state_in(rows, above) for above in task.after})
             goes = verdict is Standing.GO
-            if goes and (held_back or not (run.forced or readiness.holds(task))):
+            if verdict is Standing.WAIT or (
+                goes and (held_back or not (run.forced or readiness.holds(task)))
+            ):
                 continue
-            row = rows.get(name) or first_row(pipeline, run, name)
+            row = row or first_row(pipeline, run, name)
             if goes:
                 row = self._fire(row)
             else:
-                row = replace(row, state=next_state(row.state, _STANDING_EVENT[verdict]))
+                row = row._replace(state=next_state(row.state, _STANDING_EVENT[verdict]))
                 todo.extend(graph.below[name])
             self.turn.state.put_task(row)
-            rows[name], states[name] = row, row.state
+            rows[name] = row
             changed = True
         return changed
 
     def settle(self, pipeline: PipelineDefinition, run: RunRow) -> RunRow:
         """Write the run's own state as its tasks now make it, and let follow what its end lets follow."""
-        rows = self.turn.state.tasks(run.id)
-        going = [row.state for name, row in rows.items() if name not in pipeline.tasks and row.state in GOING]
-        state = run_state([*states_of(pipeline, rows).values(), *going])
-        active = any(row.state in (TaskState.RUNNING, TaskState.RETRYING) for row in rows.values())
+        states = _states_in(pipeline, self.turn.state.tasks(run.id))
+        state = run_state(states)
+        active = TaskState.RUNNING in states or TaskState.RETRYING in states
         now = self.turn.now
-        row = replace(
-            run,
+        row = run._replace(
             state=state,
             active=active,
             started_at=run.started_at or (now if active else None),
@@ -352,13 +353,13 @@ class Runs:
 
     def arm(self, pipeline: PipelineDefinition, run: RunRow) -> None:
         """Set the timers of a run: when inputs become optional, when it may begin, when it expires."""
+        may_be_without = self.turn.definitions.graphs[pipeline.name].optional
+        if not may_be_without and pipeline.schedule is None and pipeline.expire_s is None:
+            return
         readiness = self._readiness(pipeline, run)
         now = self.turn.now
         optional = [
-            at
-            for task in pipeline.tasks.values()
-            for leaf in leaves(task.inputs)
-            if (at := readiness.optional_at(leaf)) is not None and at > now
+            at for leaf in may_be_without if (at := readiness.optional_at(leaf)) is not None and at > now
         ]
         begins_at = None if run.forced else gates.begins_at(pipeline, run.partition)
         expires_at = run.created_at + pipeline.expire_s if pipeline.expire_s is not None else None
@@ -381,11 +382,11 @@ class Runs:
             if row.state is TaskState.RUNNING:
                 stop = StopAttempt(run_id=run.id, task=name, number=row.attempts, reason=reason)
                 self.turn.orders.append(stop)
-                state.put_task(replace(row, stopping=True))
+                state.put_task(row._replace(stopping=True))
             elif row.state in (TaskState.WAITING, TaskState.QUEUED, TaskState.RETRYING):
                 cancelled = next_state(row.state, TaskEvent.CANCELLED)
-                state.put_task(replace(row, state=cancelled, next_attempt_at=None))
-        run = replace(run, pending=())
+                state.put_task(row._replace(state=cancelled, next_attempt_at=None))
+        run = run._replace(pending=())
         state.put_run(run)
         return self.settle(pipeline, run)
 
@@ -396,7 +397,7 @@ class Runs:
             self.turn.state.add_firing(
                 FiringRow(run_id=row.run_id, generation=row.generation, task=row.task, fired_at=self.turn.now)
             )
-        return replace(row, state=next_state(row.state, TaskEvent.INPUTS_READY), queued_at=self.turn.now)
+        return row._replace(state=next_state(row.state, TaskEvent.INPUTS_READY), queued_at=self.turn.now)
 
     def _readiness(self, pipeline: PipelineDefinition, run: RunRow) -> Readiness:
         return Readiness(
@@ -417,9 +418,16 @@ def first_row(pipeline: PipelineDefinition, run: RunRow, name: str) -> TaskRow:
     )
 
 
-def states_of(pipeline: PipelineDefinition, rows: Mapping[str, TaskRow]) -> dict[str, TaskState]:
-    """Return where every task of a pipeline stands; one without a row waits."""
-    return {name: rows[name].state if name in rows else TaskState.WAITING for name in pipeline.tasks}
+def _state_in(rows: Mapping[str, TaskRow], name: str) -> TaskState:
+    return rows[name].state if name in rows else TaskState.WAITING
+
+
+def _states_in(pipeline: PipelineDefinition, rows: Mapping[str, TaskRow]) -> set[TaskState]:
+    """Return the states that tasks of a run are in; what the file no longer names counts while it goes."""
+    states = {row.state for name, row in rows.items() if name in pipeline.tasks or row.state in GOING}
+    if not rows.keys() >= pipeline.tasks.keys():
+        states.add(TaskState.WAITING)
+    return states
 
 
 def with_all_below(graph: PipelineGraph, names: Iterable[str]) -> set[str]:
@@ -436,6 +444,8 @@ def with_all_below(graph: PipelineGraph, names: Iterable[str]) -> set[str]:
 
 def within(pipeline: PipelineDefinition, partition: str) -> bool:
     """Tell whether a partition lies between the pipeline's `start` and `end`."""
+    if pipeline.start is None and pipeline.end is None:
+        return True
     limits, calendar = bounds(pipeline.partitioning, partition), calendar_of(pipeline.partitioning)
     if limits is None or calendar is None:
         return True

@@ -101,7 +101,7 @@ def reading_range(
 
 def _read_along(own: Partitioning, key: str, item: DatasetInput, theirs: Partitioning) -> tuple[str, ...]:
     if item.selection is Selection.SAME or not comparable(own.grain, theirs.grain):
-        return (key,) if own == theirs or _exists(theirs, key) else ()
+        return (key,) if own is theirs or own == theirs or _exists(theirs, key) else ()
     try:
         if item.selection is Selection.ALL:
             return inside(own, key, theirs)
@@ -128,7 +128,7 @@ def _reading_along(own: Partitioning, item: DatasetInput, theirs: Partitioning, 
             return (containing(theirs, key, own),)
         except PartitionError:  # A run that begins beyond the calendar there is not.
             return ()
-    return (key,) if own == theirs or _exists(own, key) else ()
+    return (key,) if own is theirs or own == theirs or _exists(own, key) else ()
 
 
 def _range_along(

@@ -25,6 +25,8 @@ def standing(task: TaskDefinition, states: Mapping[str, TaskState]) -> Standing:
 
     A rule decides as soon as no further end can change its word.
     """
+    if not task.after and task.when in (When.ALL_SUCCEEDED, When.ALL_ENDED):
+        return Standing.GO
     above = {states[name] for name in task.after}
     if task.skipped_blocks and TaskState.SKIPPED in above:
         above = (above - {TaskState.SKIPPED}) | {TaskState.FAILED}

@@ -5,16 +5,14 @@ put is seen by what is read after it, and nothing is kept unless the store commi
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from sensorflow.core.messages import EventState
 from sensorflow.core.states import AttemptState, RunState, TaskState
 from sensorflow.core.vocabulary import Event, Scope
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EventRow:
+class EventRow(NamedTuple):
     """An event as it was stored."""
 
     seq: int
@@ -28,8 +26,7 @@ class EventRow:
     reason: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ArrivalRow:
+class ArrivalRow(NamedTuple):
     """What an event made of a dataset's partition."""
 
     seq: int
@@ -44,8 +41,7 @@ class ArrivalRow:
     sensor: tuple[str, str] | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PartitionRow:
+class PartitionRow(NamedTuple):
     """What is there of a dataset's partition."""
 
     dataset: str
@@ -68,8 +64,7 @@ class PartitionRow:
         return self.version > 0 and not self.withdrawn
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PartRow:
+class PartRow(NamedTuple):
     """The newest arrival of one part of a partition; part "" is the whole."""
 
     dataset: str
@@ -80,8 +75,7 @@ class PartRow:
     seq: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunRow:
+class RunRow(NamedTuple):
     """One pipeline for one partition."""
 
     id: str
@@ -111,8 +105,7 @@ class RunRow:
         return self.state not in (RunState.SUCCEEDED, RunState.CANCELLED)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskRow:
+class TaskRow(NamedTuple):
     """A task of a run that has left `waiting` at least once."""
 
     run_id: str
@@ -138,8 +131,7 @@ class TaskRow:
     next_attempt_at: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AttemptRow:
+class AttemptRow(NamedTuple):
     """One try of a task."""
 
     run_id: str
@@ -149,6 +141,8 @@ class AttemptRow:
     generation: int
     state: AttemptState
     started_at: float
+    #: What it consumed: dataset -> partition -> version.
+    consumed: Mapping[str, Mapping[str, int]]
     ended_at: float | None = None
     exit_code: int | None = None
     error: str | None = None
@@ -156,12 +150,9 @@ class AttemptRow:
     pid_started: str | None = None
     #: Names this attempt to whoever is to call back; None where nobody is.
     token: str | None = None
-    #: What it consumed: dataset -> partition -> version.
-    consumed: Mapping[str, Mapping[str, int]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FiringRow:
+class FiringRow(NamedTuple):
     """A task was told to run, once for each generation of its run."""
 
     run_id: str
@@ -170,8 +161,7 @@ class FiringRow:
     fired_at: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TimerRow:
+class TimerRow(NamedTuple):
     """Something to look at again at a time. A later row of the same key replaces it."""
 
     key: str
@@ -187,8 +177,7 @@ class TimerRow:
     after: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ContentRow:
+class ContentRow(NamedTuple):
     """Content without an id that was seen; counts as the same event until `expires_at`."""
 
     source: str
@@ -198,8 +187,7 @@ class ContentRow:
     expires_at: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SensorRow:
+class SensorRow(NamedTuple):
     """What a sensor has brought so far."""
 
     pipeline: str
@@ -212,8 +200,7 @@ class SensorRow:
     last_seq: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PipelineRow:
+class PipelineRow(NamedTuple):
     """What operators and the file have said of a pipeline."""
 
     name: str
@@ -222,8 +209,7 @@ class PipelineRow:
     paused_in_file: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WatermarkRow:
+class WatermarkRow(NamedTuple):
     """Up to which event a task of a pipeline without partitions has consumed a dataset."""
 
     pipeline: str
@@ -232,8 +218,7 @@ class WatermarkRow:
     seq: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BackfillRow:
+class BackfillRow(NamedTuple):
     """Runs for a range of partitions, made on request."""
 
     id: str
@@ -252,8 +237,7 @@ class BackfillRow:
     reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AlertRow:
+class AlertRow(NamedTuple):
     """Something that somebody should know; one row a cause, resolved when it ends."""
 
     #: `failed/{run}`, `late/{dataset}`, `sensor/{pipeline}/{name}` and when it was opened.
@@ -262,16 +246,15 @@ class AlertRow:
     #: `failed`, `late` or `sensor_down`.
     kind: str
     text: str
+    opened_at: float
     pipeline: str = ""
     dataset: str = ""
     partitions: tuple[str, ...] = ()
     run_id: str = ""
-    opened_at: float
     resolved_at: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OperationRow:
+class OperationRow(NamedTuple):
     """What an operator did, and why."""
 
     id: str
@@ -286,8 +269,7 @@ class OperationRow:
     reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenRow:
+class TokenRow(NamedTuple):
     """Who may ask the service for what. The token itself is kept nowhere."""
 
     id: str

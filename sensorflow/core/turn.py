@@ -8,7 +8,7 @@ from sensorflow.core.messages import Moment
 from sensorflow.core.state import State
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Turn:
     """One group's transaction, as its decisions see it."""
 
@@ -20,7 +20,8 @@ class Turn:
     #: Runs whose next generation begins once a change has reached all its readers: pipeline and id.
     to_reopen: list[tuple[str, str]] = field(default_factory=list)
 
-    @property
-    def now(self) -> float:
-        """The time of the decision, in seconds since the epoch."""
-        return self.moment.now
+    #: The time of the decision, in seconds since the epoch.
+    now: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.now = self.moment.now

@@ -61,6 +61,10 @@ class Partitioning:
     #: Of `Grain.SEVERAL`: name and partitioning of each dimension, in their order.
     dimensions: "tuple[tuple[str, Partitioning], ...]" = ()
 
+    def __hash__(self) -> int:
+        # Caches ask for it with every key; the keys tell the grains apart.
+        return hash(self.timezone)
+
 
 class LatePolicy(StrEnum):
     """What a newer version of a consumed input does to a run."""
@@ -115,7 +119,10 @@ class DatasetInput:
     #: An arrival that was received longer ago does not count.
     max_age_s: float | None = None
     #: Which keys of a dimension that only the dataset has; one that is not named needs all of them.
-    dimensions: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
+    dimensions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def __hash__(self) -> int:
+        return hash(self.dataset)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -314,9 +321,10 @@ class Event:
     data: JsonValue = None
     #: Further attributes of the event, as `headers` of a webhook or `topic` levels.
     extensions: Mapping[str, JsonValue] = field(default_factory=dict)
-    #: A digest of what was received, for events without id.
+    #: A digest of what was received, for events without id. For those that `replaces` names a place of:
+    #: what the sensor wants to know of it after a restart; it is kept in the event's commit.
     content: str = ""
-    #: Names the one place whose content counts once until it changes (a retained MQTT topic).
+    #: Names the one place whose content counts once until it changes (a retained MQTT topic, a polled URL).
     replaces: str = ""
 
     def document(self) -> dict[str, JsonValue]:

@@ -66,7 +66,7 @@ class MemoryListing:
         return dict(Counter(task.state for task in tasks if task.pipeline == pipeline))
 
     def queued_count(self) -> int:
-        return sum(map(len, self._state.queue.values()))
+        return sum(map(len, self._state.queue.all().values()))
 
     def running_count(self) -> int:
         return self._state.running_count(None)
@@ -94,16 +94,16 @@ class MemoryListing:
         return self._state.arrivals(seq)
 
     def arrivals_of(self, dataset: str, partition: str, *, limit: int) -> list[ArrivalRow]:
-        newest_first = self._state.arrivals_of_partition.get((dataset, partition), [])[:limit]
+        newest_first = self._state.arrivals_of_partition.of((dataset, partition))[:limit]
         return [self._state.all_arrivals.rows[-seq, dataset, partition, part] for seq, part in newest_first]
 
     def partitions(self, dataset: str, *, after: str | None, limit: int) -> list[PartitionRow]:
-        highest_first = reversed(self._state.partitions_of_dataset.get(dataset, []))
+        highest_first = reversed(self._state.partitions_of_dataset.of(dataset))
         keys = (key for (key,) in highest_first if after is None or key < after)
         return [self._state.all_partitions.rows[dataset, key] for key in islice(keys, limit)]
 
     def partition_counts(self, dataset: str) -> tuple[int, int]:
-        keys = self._state.partitions_of_dataset.get(dataset, [])
+        keys = self._state.partitions_of_dataset.of(dataset)
         rows = [self._state.all_partitions.rows[dataset, *key] for key in keys]
         ready = sum(row.ready for row in rows)
         return ready, sum(row.arrivals > 0 for row in rows if not row.ready)

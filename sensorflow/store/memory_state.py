@@ -3,8 +3,7 @@
 import sys
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from dataclasses import replace
-from functools import partial
+from types import MappingProxyType
 from typing import Any, Generic, TypeAlias, TypeVar, cast
 
 from sensorflow.core.state import (
@@ -33,48 +32,103 @@ from sensorflow.store.texts import refuse_what_utf8_cannot_hold
 
 Row = TypeVar("Row")
 Key: TypeAlias = tuple[Any, ...]
+#: Says in which line a row stands, and as what.
+Place: TypeAlias = Callable[[Row], tuple[Hashable, Key] | None]
 
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 _BELOW_ALL = -sys.float_info.max
 _ABOVE_ALL = float("inf")
 
 
 class Table(Generic[Row]):
-    """Rows by key, and sorted lines of keys that are kept beside them."""
+    """Rows by key, and what is kept beside them to find them by something else."""
 
     def __init__(self) -> None:
         self.rows: dict[Key, Row] = {}
-        self._places: list[Callable[[Row], tuple[Hashable, Key] | None]] = []
-        self._lines: list[dict[Hashable, list[Key]]] = []
+        self.kept: list[Names[Row] | Lines[Row]] = []
 
-    def line(self, place: Callable[[Row], tuple[Hashable, Key] | None]) -> dict[Hashable, list[Key]]:
-        """Keep sorted lines: `place` says in which one a row stands and as what, or None for none."""
-        lines: dict[Hashable, list[Key]] = {}
-        self._places.append(place)
-        self._lines.append(lines)
-        return lines
+    def names(self, name: Callable[[Row], Hashable | None]) -> "Names[Row]":
+        """Find the one row of a name; `name` tells which a row has, or None."""
+        kept = Names(name)
+        self.kept.append(kept)
+        return kept
 
-    def replace(self, key: Key, row: Row | None) -> None:
-        """Put a row at its key, or take away what is there."""
+    def lines(self, place: "Place[Row]") -> "Lines[Row]":
+        """Find rows in order; `place` tells in which line a row stands and as what, or None for none."""
+        return Lines(self, place)
+
+    def keep(self, lines: "Lines[Row]") -> None:
+        """Tell these of every change from now on."""
+        self.kept.append(lines)
+
+    def replace(self, key: Key, row: Row | None) -> Row | None:
+        """Put a row at its key, or take away what is there; return what was there."""
         old = self.rows.get(key)
-        for place, lines in zip(self._places, self._lines, strict=True):
-            before = place(old) if old is not None else None
-            after = place(row) if row is not None else None
-            if before != after:
-                if before is not None:
-                    _leave(lines, *before)
-                if after is not None:
-                    insort(lines.setdefault(after[0], []), after[1])
-        if row is None:
-            self.rows.pop(key, None)
-        else:
+        if row is not None:
             self.rows[key] = row
+        elif old is not None:
+            del self.rows[key]
+        for kept in self.kept:
+            kept.move(key, old, row)
+        return old
 
 
-def _leave(lines: dict[Hashable, list[Key]], name: Hashable, place: Key) -> None:
-    line = lines[name]
-    del line[bisect_left(line, place)]
-    if not line:
-        del lines[name]
+class Names(Generic[Row]):
+    """The key of the one row that has a name."""
+
+    def __init__(self, name: Callable[[Row], Hashable | None]) -> None:
+        self._name = name
+        self.keys: dict[Hashable, Key] = {}
+
+    def move(self, key: Key, old: Row | None, row: Row | None) -> None:
+        """Take note of a change."""
+        before = self._name(old) if old is not None else None
+        after = self._name(row) if row is not None else None
+        if before != after:
+            self.keys.pop(before, None)
+            if after is not None:
+                self.keys[after] = key
+
+
+class Lines(Generic[Row]):
+    """Sorted lines of places. They are made when somebody first asks, and kept from then on."""
+
+    def __init__(self, table: Table[Row], place: "Place[Row]") -> None:
+        self._table = table
+        self._place = place
+        self._lines: dict[Hashable, list[Key]] | None = None
+
+    def of(self, name: Hashable) -> list[Key]:
+        """Return the line of a name."""
+        return self.all().get(name, [])
+
+    def all(self) -> dict[Hashable, list[Key]]:
+        """Return the lines that are not empty, by name."""
+        if self._lines is None:
+            self._lines = {}
+            for row in self._table.rows.values():
+                if (found := self._place(row)) is not None:
+                    self._lines.setdefault(found[0], []).append(found[1])
+            for line in self._lines.values():
+                line.sort()
+            self._table.keep(self)
+        return self._lines
+
+    def move(self, key: Key, old: Row | None, row: Row | None) -> None:
+        """Take note of a change."""
+        lines = self.all()
+        before = self._place(old) if old is not None else None
+        after = self._place(row) if row is not None else None
+        if before == after:
+            return
+        if before is not None:
+            name, place = before
+            line = lines[name]
+            del line[bisect_left(line, place)]
+            if not line:
+                del lines[name]
+        if after is not None:
+            insort(lines.setdefault(after[0], []), after[1])
 
 
 def _ready_place(row: PartitionRow) -> tuple[Hashable, Key] | None:
@@ -107,10 +161,6 @@ def _ready_arrival_place(row: ArrivalRow) -> tuple[Hashable, Key] | None:
     return (row.dataset, (row.seq, row.partition, row.part)) if row.ready else None
 
 
-def _open_alert_place(row: AlertRow) -> tuple[Hashable, Key] | None:
-    return (row.cause, (row.id,)) if row.resolved_at is None else None
-
-
 def _queue_place(row: TaskRow) -> tuple[Hashable, Key] | None:
     if row.state is not TaskState.QUEUED:
         return None
@@ -131,61 +181,66 @@ def _between(line: list[Key], since: float | None, before: float | None) -> list
     return sorted((run_id,) for _, run_id in line[low:high])
 
 
+def _with(rows: Mapping[str, Row], name: str, row: Row) -> dict[str, Row]:
+    """Return the rows, by name and in order, with one more or changed; who has the old ones keeps them."""
+    more = {**rows, name: row}
+    return more if name in rows or len(more) == 1 else dict(sorted(more.items()))
+
+
 class MemoryState:
     """All rows in dictionaries; what is put can be taken back until it is committed."""
 
     def __init__(self) -> None:
         self.is_open = False
-        self._undo: list[Callable[[], None]] = []
+        #: Table, key, and the row that was there, oldest change first.
+        self._undo: list[tuple[Table[Any], Key, Any]] = []
         self._seq = 0
         self._seq_at_open = 0
         self.identities: Table[int] = Table()
         self.events: Table[EventRow] = Table()
-        self._seqs = self.events.line(lambda row: ("all", (row.seq,)))
+        self._seqs = self.events.lines(lambda row: ("all", (row.seq,)))
         self.all_arrivals: Table[ArrivalRow] = Table()
-        self._arrivals_of_event = self.all_arrivals.line(
+        self._arrivals_of_event = self.all_arrivals.lines(
             lambda row: (row.seq, (row.dataset, row.partition, row.part))
         )
-        self.arrivals_of_partition = self.all_arrivals.line(
+        self.arrivals_of_partition = self.all_arrivals.lines(
             lambda row: ((row.dataset, row.partition), (-row.seq, row.part))
         )
-        self._ready_arrivals = self.all_arrivals.line(_ready_arrival_place)
+        self._ready_arrivals = self.all_arrivals.lines(_ready_arrival_place)
         self.all_partitions: Table[PartitionRow] = Table()
-        self.partitions_of_dataset = self.all_partitions.line(lambda row: (row.dataset, (row.partition,)))
-        self._ready = self.all_partitions.line(_ready_place)
-        self._ready_without_bounds = self.all_partitions.line(_ready_without_bounds_place)
-        self._arrived = self.all_partitions.line(lambda row: (row.dataset, (row.last_at, row.partition)))
-        self._parts: Table[PartRow] = Table()
-        self._parts_of = self._parts.line(lambda row: ((row.dataset, row.partition), (row.part,)))
+        self.partitions_of_dataset = self.all_partitions.lines(lambda row: (row.dataset, (row.partition,)))
+        self._ready = self.all_partitions.lines(_ready_place)
+        self._ready_without_bounds = self.all_partitions.lines(_ready_without_bounds_place)
+        self._arrived = self.all_partitions.lines(lambda row: (row.dataset, (row.last_at, row.partition)))
+        self._parts: Table[Mapping[str, PartRow]] = Table()
         self.runs: Table[RunRow] = Table()
-        self._runs_of = self.runs.line(lambda row: ((row.pipeline, row.partition), (row.id,)))
-        self._runs_of_pipeline = self.runs.line(lambda row: (row.pipeline, (row.id,)))
-        self._by_start = self.runs.line(_start_place)
-        self._runs_of_backfill = self.runs.line(
+        self._run_of = self.runs.names(lambda row: (row.pipeline, row.partition) if row.partition else None)
+        self._whole_runs = self.runs.lines(lambda row: None if row.partition else (row.pipeline, (row.id,)))
+        self._runs_of_pipeline = self.runs.lines(lambda row: (row.pipeline, (row.id,)))
+        self._by_start = self.runs.lines(_start_place)
+        self._runs_of_backfill = self.runs.lines(
             lambda row: (row.backfill, (row.id,)) if row.backfill else None
         )
-        self._open = self.runs.line(_open_place)
-        self._open_by_start = self.runs.line(_open_by_start_place)
-        self._active = self.runs.line(lambda row: (row.pipeline, (row.id,)) if row.active else None)
+        self._open = self.runs.lines(_open_place)
+        self._open_by_start = self.runs.lines(_open_by_start_place)
+        self._active = self.runs.lines(lambda row: (row.pipeline, (row.id,)) if row.active else None)
         self.all_tasks: Table[TaskRow] = Table()
-        self._tasks_of = self.all_tasks.line(lambda row: (row.run_id, (row.task,)))
-        self.queue = self.all_tasks.line(_queue_place)
+        self._tasks: Table[Mapping[str, TaskRow]] = Table()
+        self.queue = self.all_tasks.lines(_queue_place)
         self._attempts: Table[AttemptRow] = Table()
-        self._attempts_of = self._attempts.line(lambda row: (row.run_id, (row.task, row.number)))
-        self._running = self._attempts.line(_running_place)
-        self._attempts_of_token = self._attempts.line(
-            lambda row: (row.token, (row.run_id, row.task, row.number)) if row.token is not None else None
-        )
+        self._attempts_of = self._attempts.lines(lambda row: (row.run_id, (row.task, row.number)))
+        self._running = self._attempts.lines(_running_place)
+        self._attempt_of_token = self._attempts.names(lambda row: row.token)
         self._firings: Table[FiringRow] = Table()
         self._timers: Table[TimerRow] = Table()
-        self._due = self._timers.line(lambda row: ("all", (row.due_at, row.key)))
+        self._due = self._timers.lines(lambda row: ("all", (row.due_at, row.key)))
         self._contents: Table[ContentRow] = Table()
         self.sensors: Table[SensorRow] = Table()
         self.pipelines: Table[PipelineRow] = Table()
         self._watermarks: Table[WatermarkRow] = Table()
         self.backfills: Table[BackfillRow] = Table()
         self.alerts: Table[AlertRow] = Table()
-        self._open_alerts = self.alerts.line(_open_alert_place)
+        self._open_alert = self.alerts.names(lambda row: row.cause if row.resolved_at is None else None)
         self.operations: Table[OperationRow] = Table()
         self.tokens: Table[TokenRow] = Table()
 
@@ -206,13 +261,23 @@ class MemoryState:
         self.is_open = False
         self._seq = self._seq_at_open
         while self._undo:
-            self._undo.pop()()
+            table, key, row = self._undo.pop()
+            table.replace(key, row)
 
-    def _put(self, table: Table[Row], row: Row | None, *key: Any) -> None:
+    def _put(self, table: Table[Row], row: Row, *key: Any) -> None:
         if not self.is_open:
             raise RuntimeError("a row can be put only inside a transaction")
-        self._undo.append(partial(table.replace, key, table.rows.get(key)))
-        table.replace(key, row)
+        rows = table.rows
+        old = rows.get(key)
+        self._undo.append((table, key, old))
+        rows[key] = row
+        for kept in table.kept:
+            kept.move(key, old, row)
+
+    def _drop(self, table: Table[Any], *key: Any) -> None:
+        if not self.is_open:
+            raise RuntimeError("a row can be dropped only inside a transaction")
+        self._undo.append((table, key, table.replace(key, None)))
 
     # --- events ---
 
@@ -234,7 +299,7 @@ class MemoryState:
         return self._seq
 
     def last_seq(self) -> int:
-        seqs = self._seqs.get("all")
+        seqs = self._seqs.of("all")
         return int(seqs[-1][0]) if seqs else 0
 
     def add_event(self, row: EventRow) -> None:
@@ -251,7 +316,7 @@ class MemoryState:
         stored = self.event(row.seq)
         if stored is None:
             raise StoreError(f"event {row.seq} is not there")
-        self._put(self.events, replace(stored, state=row.state, reason=row.reason), row.seq)
+        self._put(self.events, stored._replace(state=row.state, reason=row.reason), row.seq)
 
     def event(self, seq: int) -> EventRow | None:
         return self.events.rows.get((seq,))
@@ -260,10 +325,10 @@ class MemoryState:
         self._put(self.all_arrivals, row, row.seq, row.dataset, row.partition, row.part)
 
     def arrivals(self, seq: int) -> list[ArrivalRow]:
-        return [self.all_arrivals.rows[seq, *place] for place in self._arrivals_of_event.get(seq, [])]
+        return [self.all_arrivals.rows[seq, *place] for place in self._arrivals_of_event.of(seq)]
 
     def ready_arrivals_since(self, dataset: str, seq: int, limit: int) -> int:
-        line = self._ready_arrivals.get(dataset, [])
+        line = self._ready_arrivals.of(dataset)
         return min(limit, len(line) - bisect_right(line, seq, key=lambda place: place[0]))
 
     # --- partitions ---
@@ -279,7 +344,7 @@ class MemoryState:
         return {key: rows[dataset, key] for key in keys if (dataset, key) in rows}
 
     def newest_ready(self, dataset: str, not_after: float | None) -> PartitionRow | None:
-        ready = self._ready.get(dataset, [])
+        ready = self._ready.of(dataset)
         bound = _ABOVE_ALL if not_after is None else not_after
         found = bisect_right(ready, bound, key=lambda place: place[0])
         if found:
@@ -289,22 +354,25 @@ class MemoryState:
     def newest_arrival(self, dataset: str) -> PartitionRow | None:
         return self._last_partition(self._arrived, dataset)
 
-    def _last_partition(self, lines: dict[Hashable, list[Key]], dataset: str) -> PartitionRow | None:
-        line = lines.get(dataset)
+    def _last_partition(self, lines: Lines[PartitionRow], dataset: str) -> PartitionRow | None:
+        line = lines.of(dataset)
         return self.all_partitions.rows[dataset, line[-1][1]] if line else None
 
     def parts(self, dataset: str, partition: str) -> Mapping[str, PartRow]:
-        parts = self._parts_of.get((dataset, partition), [])
-        return {part: self._parts.rows[dataset, partition, part] for (part,) in parts}
+        return self._parts.rows.get((dataset, partition), _NOTHING)
 
     def drop_parts(self, dataset: str, partition: str, part: str | None) -> None:
-        for there in self.parts(dataset, partition):
-            if part in (None, there):
-                self._put(self._parts, None, dataset, partition, there)
+        parts = self.parts(dataset, partition)
+        left = {} if part is None else {name: row for name, row in parts.items() if name != part}
+        if left:
+            self._put(self._parts, left, dataset, partition)
+        else:
+            self._drop(self._parts, dataset, partition)
 
     def put_part(self, row: PartRow) -> None:
         refuse_what_utf8_cannot_hold(row.part)
-        self._put(self._parts, row, row.dataset, row.partition, row.part)
+        parts = _with(self.parts(row.dataset, row.partition), row.part, row)
+        self._put(self._parts, parts, row.dataset, row.partition)
 
     # --- runs ---
 
@@ -312,85 +380,90 @@ class MemoryState:
         return self.runs.rows.get((run_id,))
 
     def run_of(self, pipeline: str, partition: str) -> RunRow | None:
-        runs = self._runs_of.get((pipeline, partition))
+        if partition:
+            key = self._run_of.keys.get((pipeline, partition))
+            return self.runs.rows[key] if key is not None else None
+        runs = self._whole_runs.of(pipeline)
         return self.runs.rows[runs[-1]] if runs else None
 
     def put_run(self, row: RunRow) -> None:
-        other = self.run_of(row.pipeline, row.partition) if row.partition else None
-        if other and other.id != row.id:
-            raise StoreError(f"{row.pipeline} {row.partition} has a run already: {other.id}")
+        other = self._run_of.keys.get((row.pipeline, row.partition))
+        if other is not None and other != (row.id,):
+            raise StoreError(f"{row.pipeline} {row.partition} has a run already: {other[0]}")
         self._put(self.runs, row, row.id)
 
     def open_runs(
         self, pipeline: str, *, since: float | None, before: float | None, after: str, limit: int
     ) -> list[RunRow]:
         if since is None and before is None:
-            return self._runs_after(self._open.get(pipeline, []), after, limit)
-        line = _between(self._open_by_start.get(pipeline, []), since, before)
+            return self._runs_after(self._open.of(pipeline), after, limit)
+        line = _between(self._open_by_start.of(pipeline), since, before)
         return self._runs_after(line, after, limit)
 
     def runs_between(
         self, pipeline: str, *, since: float | None, before: float | None, after: str, limit: int
     ) -> list[RunRow]:
         if since is None and before is None:
-            return self._runs_after(self._runs_of_pipeline.get(pipeline, []), after, limit)
-        return self._runs_after(_between(self._by_start.get(pipeline, []), since, before), after, limit)
+            return self._runs_after(self._runs_of_pipeline.of(pipeline), after, limit)
+        return self._runs_after(_between(self._by_start.of(pipeline), since, before), after, limit)
 
     def backfill_runs(self, backfill: str, *, after: str, limit: int) -> list[RunRow]:
-        return self._runs_after(self._runs_of_backfill.get(backfill, []), after, limit)
+        return self._runs_after(self._runs_of_backfill.of(backfill), after, limit)
 
     def _runs_after(self, line: list[Key], after: str, limit: int) -> list[RunRow]:
         first = bisect_right(line, (after,))
         return [self.runs.rows[key] for key in line[first : first + limit]]
 
     def active_runs(self, pipeline: str) -> list[RunRow]:
-        return [self.runs.rows[key] for key in self._active.get(pipeline, [])]
+        return [self.runs.rows[key] for key in self._active.of(pipeline)]
 
     # --- tasks and attempts ---
 
     def tasks(self, run_id: str) -> Mapping[str, TaskRow]:
-        return {task: self.all_tasks.rows[run_id, task] for (task,) in self._tasks_of.get(run_id, [])}
+        return self._tasks.rows.get((run_id,), _NOTHING)
 
     def task(self, run_id: str, task: str) -> TaskRow | None:
         return self.all_tasks.rows.get((run_id, task))
 
     def put_task(self, row: TaskRow) -> None:
         self._put(self.all_tasks, row, row.run_id, row.task)
+        self._put(self._tasks, _with(self.tasks(row.run_id), row.task, row), row.run_id)
 
     def queued_lanes(self) -> list[tuple[str, str]]:
-        return sorted(cast("dict[tuple[str, str], list[Key]]", self.queue))
+        return sorted(cast("dict[tuple[str, str], list[Key]]", self.queue.all()))
 
     def next_queued(self, pipeline: str, lane: str, run_id: str | None) -> TaskRow | None:
-        for *_, queued_run_id, task in self.queue.get((pipeline, lane), []):
+        for *_, queued_run_id, task in self.queue.of((pipeline, lane)):
             if run_id in (None, queued_run_id):
                 return self.all_tasks.rows[queued_run_id, task]
         return None
 
     def running(self) -> list[AttemptRow]:
-        pipelines = sorted(str(pipeline) for pipeline in self._running)
-        return [self._attempts.rows[key] for pipeline in pipelines for key in self._running[pipeline]]
+        running = self._running.all()
+        pipelines = sorted(str(pipeline) for pipeline in running)
+        return [self._attempts.rows[key] for pipeline in pipelines for key in running[pipeline]]
 
     def running_count(self, pipeline: str | None) -> int:
         if pipeline is None:
-            return sum(map(len, self._running.values()))
-        return len(self._running.get(pipeline, []))
+            return sum(map(len, self._running.all().values()))
+        return len(self._running.of(pipeline))
 
     def attempt(self, run_id: str, task: str, number: int) -> AttemptRow | None:
         return self._attempts.rows.get((run_id, task, number))
 
     def attempts(self, run_id: str) -> list[AttemptRow]:
-        return [self._attempts.rows[run_id, *rest] for rest in self._attempts_of.get(run_id, [])]
+        return [self._attempts.rows[run_id, *rest] for rest in self._attempts_of.of(run_id)]
 
     def put_attempt(self, row: AttemptRow) -> None:
         key = (row.run_id, row.task, row.number)
-        if row.token is not None and self._attempts_of_token.get(row.token, [key]) != [key]:
+        if row.token is not None and self._attempt_of_token.keys.get(row.token, key) != key:
             raise StoreError("the token of an attempt names another one already")
         self._put(self._attempts, row, *key)
 
     def attempt_of(self, token: str) -> AttemptRow | None:
         refuse_what_utf8_cannot_hold(token)
-        keys = self._attempts_of_token.get(token)
-        return self._attempts.rows[keys[0]] if keys else None
+        key = self._attempt_of_token.keys.get(token)
+        return self._attempts.rows[key] if key is not None else None
 
     def firing(self, run_id: str, generation: int, task: str) -> FiringRow | None:
         return self._firings.rows.get((run_id, generation, task))
@@ -422,8 +495,8 @@ class MemoryState:
         self._put(self.backfills, row, row.id)
 
     def open_alert(self, cause: str) -> AlertRow | None:
-        ids = self._open_alerts.get(cause)
-        return self.alerts.rows[ids[0]] if ids else None
+        key = self._open_alert.keys.get(cause)
+        return self.alerts.rows[key] if key is not None else None
 
     def put_alert(self, row: AlertRow) -> None:
         other = self.open_alert(row.cause) if row.resolved_at is None else None
@@ -443,7 +516,7 @@ class MemoryState:
 
     def drop_token(self, token: str) -> bool:
         found = (token,) in self.tokens.rows
-        self._put(self.tokens, None, token)
+        self._drop(self.tokens, token)
         return found
 
     # --- timers and sensors ---
@@ -455,15 +528,15 @@ class MemoryState:
         self._put(self._timers, row, row.key)
 
     def drop_timer(self, key: str) -> None:
-        self._put(self._timers, None, key)
+        self._drop(self._timers, key)
 
     def due_timers(self, now: float, limit: int) -> list[TimerRow]:
-        line = self._due.get("all", [])
+        line = self._due.of("all")
         due = bisect_right(line, now, key=lambda place: place[0])
         return [self._timers.rows[key,] for _, key in line[: min(due, limit)]]
 
     def next_timer_at(self) -> float | None:
-        line = self._due.get("all")
+        line = self._due.of("all")
         return line[0][0] if line else None
 
     def sensor(self, pipeline: str, name: str) -> SensorRow | None:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, Generic, TypeAlias, TypeVar
 
@@ -86,7 +86,7 @@ def _column(name: str) -> str:
 
 
 def _plain(
-    kind: Callable[..., Row],
+    kind: type[Row],
     name: str,
     *,
     key: tuple[str, ...],
@@ -96,7 +96,7 @@ def _plain(
     lists: tuple[str, ...] = (),
 ) -> Table[Row]:
     """Describe a table whose columns are the row's fields, some of them enums, booleans or tuples."""
-    columns = tuple(field.name for field in fields(kind))  # type: ignore[arg-type]
+    columns: tuple[str, ...] = kind._fields  # type: ignore[attr-defined]  # a row is a NamedTuple
     reads: tuple[tuple[str, Callable[[Any], object]], ...] = (
         *(enums or {}).items(),
         *((flag, bool) for flag in flags),
@@ -199,7 +199,7 @@ def _load_arrival(values: Columns) -> ArrivalRow:
     )
 
 
-_ATTEMPT = tuple(field.name for field in fields(AttemptRow))
+_ATTEMPT = (*(name for name in AttemptRow._fields if name != "consumed"), "consumed")
 _attempt_without_consumed = attrgetter(
     *("state.value" if name == "state" else name for name in _ATTEMPT[:-1])
 )

@@ -70,7 +70,7 @@ async def test_what_is_put_is_seen_before_and_after_the_commit(store: Store, sta
             "pipeline": view.pipeline("p"),
             "backfill": view.backfill("b1"),
             "alert": view.open_alert("late/orders"),
-            "watermark": replace(rows["watermark"], seq=view.watermark("p", "load", "orders")),
+            "watermark": rows["watermark"]._replace(seq=view.watermark("p", "load", "orders")),
         }
 
     assert read(state) == rows
@@ -214,13 +214,13 @@ async def test_the_last_number_is_that_of_the_newest_event(store: Store, state: 
 async def test_a_redriven_event_changes_its_state_and_reason_and_nothing_else(
     store: Store, state: State
 ) -> None:
-    rejected = replace(event_row(1, state=EventState.REJECTED), reason="no date in it")
+    rejected = event_row(1, state=EventState.REJECTED)._replace(reason="no date in it")
     state.add_event(rejected)
-    state.replace_event(replace(rejected, reason="still no date in it"))
-    assert state.event(1) == replace(rejected, reason="still no date in it")
+    state.replace_event(rejected._replace(reason="still no date in it"))
+    assert state.event(1) == rejected._replace(reason="still no date in it")
     await store.commit()
     again = store.begin()
-    again.replace_event(replace(event_row(1, id="other"), received_at=5.0))
+    again.replace_event(event_row(1, id="other")._replace(received_at=5.0))
     await store.commit()
     assert store.reader.event(1) == event_row(1)
     assert store.listing.events(after=0, dataset=None, state=EventState.REJECTED, limit=5) == []
@@ -235,7 +235,7 @@ def test_text_that_is_no_unicode_is_refused_as_such(state: State) -> None:
     event = event_row(1)
     for change in ({"source": _HALF}, {"subject": _HALF}, {"time": _HALF}, {"type": _HALF}):
         with pytest.raises(ValueError, match=r'surrogate pair in "half-\\ud800"'):
-            state.add_event(replace(event, event=replace(event.event, **change)))
+            state.add_event(event._replace(event=replace(event.event, **change)))
     for refused in (
         lambda: state.add_event(event_row(1, id=_HALF)),
         lambda: state.identity("/erp", _HALF),

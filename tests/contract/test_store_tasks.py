@@ -1,6 +1,5 @@
 """What every store must do with tasks, attempts, timers, alerts and operations; all stores are tested."""
 
-from dataclasses import replace
 
 import pytest
 
@@ -22,7 +21,7 @@ def test_the_queue_is_by_priority_then_age_then_name(state: State) -> None:
     line = []
     while row := state.next_queued("daily_sales", "", None):
         line.append(row.task)
-        state.put_task(replace(row, state=TaskState.RUNNING))
+        state.put_task(row._replace(state=TaskState.RUNNING))
     assert line == ["urgent", "a", "b", "young"]
     assert state.queued_lanes() == []
 
@@ -100,9 +99,9 @@ async def test_a_task_fires_once_in_a_generation(store: Store, state: State) -> 
         state.add_firing(firing)
     await store.commit()
     with pytest.raises(DoubleFiringError):
-        store.begin().add_firing(replace(firing, fired_at=2.0))
+        store.begin().add_firing(firing._replace(fired_at=2.0))
     store.rollback()
-    store.begin().add_firing(replace(firing, generation=2))
+    store.begin().add_firing(firing._replace(generation=2))
 
 
 def test_timers_come_when_due_and_the_later_row_of_a_key_counts(state: State) -> None:

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -108,14 +108,14 @@ async def test_an_orphan_that_was_never_recorded_is_found_by_its_environment(
     await bench.executor.rescue(others)
     assert runs(int(killed.said))
 
-    await bench.executor.rescue([*others, replace(killed.lost, pid=None, pid_started=None)])
+    await bench.executor.rescue([*others, killed.lost._replace(pid=None, pid_started=None)])
     assert not runs(int(killed.said)) and not runs(killed.lost.pid or 0)
 
 
 async def test_an_orphan_that_emptied_its_environment_is_found_by_its_log(bench: Bench, said: Signal) -> None:
     killed = await killed_service(bench.home, said, "line", "exec env -i sh -c 'echo $$ > said; sleep 1000'")
 
-    await bench.executor.rescue([replace(killed.lost, pid=None, pid_started=None)])
+    await bench.executor.rescue([killed.lost._replace(pid=None, pid_started=None)])
 
     assert not runs(int(killed.said))
 

@@ -567,7 +567,7 @@ def test_an_event_that_some_rules_could_not_read_is_accepted_and_names_them() ->
         for name in ("day", "date")
     )
     flow = service(pipeline("p", task("load", same("a"))), sensors=sensors)
-    message = replace(seen({"day": DAY}, id="1"), sensor=None)
+    message = seen({"day": DAY}, id="1")._replace(sensor=None)
     receipt = receive(flow, message)
     assert receipt.state is EventState.ACCEPTED
     assert "p/date could not read it" in (receipt.reason or "")
