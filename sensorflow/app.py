@@ -39,6 +39,7 @@ from sensorflow.tasks.command import CommandKind
 from sensorflow.tasks.http import HttpKind
 from sensorflow.tasks.python import PythonKind
 from sensorflow.web import Api, build_app
+from sensorflow.web.server import Runner
 
 log = structlog.get_logger(__name__)
 
@@ -202,7 +203,7 @@ async def running(
             await loop
         supervisor = SensorSupervisor(service.submit_all, clock, changed=partial(_report_sensor, service))
         serving = Running(home, service, store, supervisor, executor, settings, address, loop)
-        runner = web.AppRunner(build_app(_api(serving, settings, host, clock)), access_log=None)
+        runner = Runner(build_app(_api(serving, settings, host, clock)), access_log=None)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         address.url = await _listen(runner, host, port)
