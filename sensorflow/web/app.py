@@ -43,7 +43,8 @@ from sensorflow.web.feed import Feed
 from sensorflow.web.logs import STOPPING
 from sensorflow.web.openapi import DOCUMENT, Document
 from sensorflow.web.problems import ProblemError
-from sensorflow.web.routes import ANY_HOST, Route, add_routes
+from sensorflow.web.rehearsals import STAGE, Stage
+from sensorflow.web.routes import ANY_HOST, Route, add_routes, require_declared
 from sensorflow.web.stream import FEED
 
 log = structlog.get_logger(__name__)
@@ -68,6 +69,7 @@ def build_app(api: Api) -> web.Application:
     app.on_shutdown.append(_stop_streams)
     app.on_response_prepare.append(_name_answer)
     add_routes(app, all_routes())
+    require_declared(app)
     app[DOCUMENT] = Document(all_routes())
     return app
 

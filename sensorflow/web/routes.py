@@ -168,3 +168,14 @@ def add_routes(app: web.Application, routes: Iterable[Route]) -> None:
         declared[called] = route
         app.router.add_route(route.method, route.path, called)
     app[DECLARED] = declared
+
+
+def require_declared(app: web.Application) -> None:
+    """See that nobody gave the application a way in that is not declared.
+
+    Raises:
+        RuntimeError: somebody did: a fault of ours.
+    """
+    for route in app.router.routes():
+        if route.handler not in app[DECLARED]:
+            raise RuntimeError(f"{route} asks for no scope; declare it with `Routes`")
