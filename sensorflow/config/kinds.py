@@ -84,7 +84,15 @@ class EventsOptions(Section):
     """CloudEvents posted to `/api/v1/events`; which of them is for the rule to say."""
 
 
+class OpenLineageOptions(Section):
+    """OpenLineage events posted to `/api/v1/lineage`; which outputs they take is for the rule to say."""
+
+
 #: Kinds that `sensors/` has no class for.
-PASSIVE_KINDS: Mapping[str, type[BaseModel]] = {"webhook": WebhookOptions, "events": EventsOptions}
+PASSIVE_KINDS: Mapping[str, type[BaseModel]] = {
+    "webhook": WebhookOptions,
+    "events": EventsOptions,
+    "openlineage": OpenLineageOptions,
+}
 #: Kinds that are fixed for a later version.
-LATER_KINDS = frozenset({"http", "openlineage", "schedule"})
+LATER_KINDS = frozenset({"http", "schedule"})

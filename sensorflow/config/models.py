@@ -16,13 +16,13 @@ from pydantic import (
 from sensorflow.config.http import Http
 from sensorflow.config.partitions import DimensionName, Partition
 from sensorflow.config.problems import Section, expected
+from sensorflow.config.reading import PartitionFrom, ReadFrom
 from sensorflow.config.values import (
     NAME_WORDS,
     CatchupWord,
     Cron,
     Duration,
     EnvName,
-    EventPath,
     Expected,
     FreeKey,
     Late,
@@ -236,21 +236,6 @@ class SharedDataset(Dataset):
     timezone: Timezone = "UTC"
 
 
-def _rule_partition(value: object) -> object:
-    if isinstance(value, dict) and not value.keys() & {"path", "as"}:
-        if not value:
-            raise expected("a path for each dimension")
-        return _PATHS.validate_python(value)
-    return _PATH.validate_python(value)
-
-
-_PATH = TypeAdapter[str](EventPath)
-_PATHS = TypeAdapter[dict[str, str]](dict[DimensionName, EventPath], config=ConfigDict(strict=True))
-RulePartition: TypeAlias = Annotated[
-    str | dict[str, str], PlainValidator(_rule_partition, json_schema_input_type=str | dict[str, str])
-]
-
-
 class Sensor(Section):
     """What all sensors have; other keys are the options of the sensor's kind."""
 
@@ -259,10 +244,10 @@ class Sensor(Section):
     dataset: Name
     match: dict[str, Any] | None = None
     #: Of a dataset with several dimensions, one path for each.
-    partition: RulePartition | None = None
-    part: EventPath | None = None
-    id: EventPath | None = None
-    time: EventPath | None = None
+    partition: PartitionFrom | None = None
+    part: ReadFrom | None = None
+    id: ReadFrom | None = None
+    time: ReadFrom | None = None
     dedupe: Duration = 600.0
 
 

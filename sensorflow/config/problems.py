@@ -57,11 +57,6 @@ def expected(words: str, found: str = "") -> PydanticCustomError:
     return PydanticCustomError("expected", "{words}", {"words": words, "found": found})
 
 
-def later(words: str) -> PydanticCustomError:
-    """Return the error of a validator that found what is fixed but not built yet."""
-    return PydanticCustomError("later", "{words}", {"words": words})
-
-
 def suggestion(word: str, known: Iterable[str]) -> str:
     """Return `; did you mean "..."?` where a known word is near, else nothing."""
     near = get_close_matches(word, list(known), n=1)
@@ -114,8 +109,6 @@ def _problem(
     if kind == "expected":
         what = shown(path[-1]) if is_key else environment.hide(found["ctx"]["found"]) or what
         return document.problem(path, f"expected {found['ctx']['words']}, found {what}", at_key=is_key)
-    if kind == "later":
-        return document.problem(path, f"{found['ctx']['words']}: {NOT_YET}")
     if kind in ("value_error", "assertion_error"):
         return document.problem(path, environment.hide(str(found["ctx"]["error"])))
     if kind in EXPECTED:

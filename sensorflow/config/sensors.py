@@ -1,7 +1,8 @@
 """The sensors of a file, as the core knows them, with the options of their kinds."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TypeAlias
 
 from pydantic import BaseModel, ValidationError
 
@@ -11,13 +12,28 @@ from sensorflow.config.kinds import LATER_KINDS
 from sensorflow.config.models import PipelineFile, Sensor, SharedFile
 from sensorflow.config.partitions import described
 from sensorflow.config.problems import NOT_YET, findings_of, suggestion
+from sensorflow.config.reading import Reading, source_of
 from sensorflow.config.yaml import Document, Path, shown, value_at
-from sensorflow.core.errors import Problem
+from sensorflow.core.errors import PartitionError, Problem, ReadingError
+from sensorflow.core.lineage import default_partition
 from sensorflow.core.matching import PatternError, compile_pattern
-from sensorflow.core.vocabulary import DatasetDefinition, Grain, JsonValue, Rule, SensorDefinition
+from sensorflow.core.partitions import read_partition
+from sensorflow.core.reading import known_part, parse_path, source_path
+from sensorflow.core.vocabulary import (
+    DatasetDefinition,
+    Grain,
+    JsonValue,
+    Partitioning,
+    Reshaped,
+    Rule,
+    SensorDefinition,
+    ValueSource,
+)
 
 #: Where a file sensor puts what its path template captured.
 CAPTURES = "data.captures"
+
+PartitionSources: TypeAlias = ValueSource | dict[str, ValueSource] | None
 
 
 class SensorCompiler:
@@ -90,7 +106,7 @@ class SensorCompiler:
             self.problems.append(document.problem(place, self.environment.hide(error.message)))
 
     def _rule(self, document: Document, path: Path, section: Sensor) -> Rule:
-        partition, part = section.partition, section.part
+        partition, part = _partition_sources(section), _source(section.part)
         template = (section.model_extra or {}).get("path")
         dataset = self.datasets.get(section.dataset)
         if section.type == "file" and isinstance(template, str):
@@ -98,25 +114,33 @@ class SensorCompiler:
             if partition is None and re.search(r"\{partition[:}]", template) and not is_whole:
                 partition = f"{CAPTURES}.partition"
             # A dimension that is read from it takes the place of the part.
-            is_taken = isinstance(partition, dict) and f"{CAPTURES}.part" in partition.values()
+            is_taken = isinstance(partition, dict) and f"{CAPTURES}.part" in map(
+                source_path, partition.values()
+            )
             if part is None and re.search(r"\{part[:}]", template) and not is_taken:
                 part = f"{CAPTURES}.part"
+        if section.type == "openlineage" and partition is None and dataset is not None:
+            partition = default_partition(dataset.partitioning)
         if dataset is not None:
             self._check_partition(document, (*path, "partition"), partition, dataset)
-        return Rule(
+            self._check_reading(document, path, partition, part, dataset)
+        rule = Rule(
             dataset=section.dataset,
             match=section.match,
             partition=partition,
             part=part,
-            id=section.id,
-            time=section.time,
+            id=_source(section.id),
+            time=_source(section.time),
         )
+        if section.type == "webhook":
+            self._check_headers(document, path, rule)
+        return rule
 
     def _check_partition(
         self,
         document: Document,
         path: Path,
-        partition: str | dict[str, str] | None,
+        partition: PartitionSources,
         dataset: DatasetDefinition,
     ) -> None:
         cut = dataset.partitioning
@@ -136,7 +160,7 @@ class SensorCompiler:
         self,
         document: Document,
         path: Path,
-        partition: str | dict[str, str] | None,
+        partition: PartitionSources,
         dataset: DatasetDefinition,
     ) -> None:
         """Find out whether a rule names a path for each dimension, and no other."""
@@ -157,6 +181,66 @@ class SensorCompiler:
                 f"expected a path for {' and '.join(missing)} too, a dimension of {dataset.name}, found none"
             )
             self.grain_problems.append(document.problem(path, message))
+
+    def _check_reading(
+        self,
+        document: Document,
+        path: Path,
+        partition: PartitionSources,
+        part: ValueSource | None,
+        dataset: DatasetDefinition,
+    ) -> None:
+        """Find what is read in a way that no partition, or no part, of the dataset can be."""
+        several = dict(dataset.partitioning.dimensions)
+        named = partition.items() if isinstance(partition, dict) else [("", partition)]
+        for name, source in named:
+            cut = several.get(name) if name else dataset.partitioning
+            place = (*path, "partition", name) if name else (*path, "partition")
+            if isinstance(source, Reshaped) and cut is not None and document.value(place) is not None:
+                self._check_reshaped(document, place, source, cut)
+        if isinstance(part, Reshaped) and part.default is not None:
+            try:
+                known_part(dataset, part.default)
+            except ReadingError as error:
+                self.grain_problems.append(document.problem((*path, "part", "default"), str(error)))
+
+    def _check_reshaped(self, document: Document, path: Path, source: Reshaped, cut: Partitioning) -> None:
+        if source.as_date and cut.grain not in (Grain.DAILY, Grain.WEEKLY, Grain.MONTHLY):
+            message = f"expected no date, because what is read is {described(cut)}, found date"
+            self.grain_problems.append(document.problem((*path, "as"), message))
+        if source.default is not None and cut.grain not in (Grain.NONE, Grain.SEVERAL):
+            try:
+                read_partition(cut, source.default)
+            except PartitionError as error:
+                self.grain_problems.append(document.problem((*path, "default"), str(error)))
+
+    def _check_headers(self, document: Document, path: Path, rule: Rule) -> None:
+        """Find headers that are named in capitals: a webhook's event has them in lower case."""
+        for key in ("partition", "part", "id", "time"):
+            for source in _sources(getattr(rule, key)):
+                first, *steps = parse_path(source_path(source))
+                if first == "headers" and steps and steps[0] != str(steps[0]).lower():
+                    message = (
+                        f"expected the header in lower case, as headers.{str(steps[0]).lower()}, "
+                        f"found {shown(source_path(source))}"
+                    )
+                    self.problems.append(document.problem((*path, key), message))
+
+
+def _source(said: str | Reading | None) -> ValueSource | None:
+    return None if said is None else source_of(said)
+
+
+def _partition_sources(section: Sensor) -> PartitionSources:
+    if isinstance(section.partition, dict):
+        return {name: source_of(said) for name, said in section.partition.items()}
+    return _source(section.partition)
+
+
+def _sources(sources: PartitionSources) -> Iterable[ValueSource]:
+    if isinstance(sources, dict):
+        return sources.values()
+    return () if sources is None else (sources,)
 
 
 def _steps(pattern: JsonValue, place: str) -> Path:

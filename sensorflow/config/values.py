@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import BeforeValidator, PlainValidator
 
-from sensorflow.config.problems import expected, later
+from sensorflow.config.problems import expected
 from sensorflow.config.yaml import shown
 from sensorflow.core.durations import parse_duration
 from sensorflow.core.errors import PartitionError, ReadingError
@@ -162,8 +162,6 @@ def _timezone(value: object) -> object:
 
 
 def _event_path(value: object) -> object:
-    if isinstance(value, dict):
-        raise later("{path: ..., as: ...}" if "path" in value else "a mapping")
     try:
         parse_path(value if isinstance(value, str) else "")
     except ReadingError:

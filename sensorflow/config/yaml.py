@@ -28,7 +28,7 @@ from sensorflow.core.vocabulary import JsonValue
 Path: TypeAlias = tuple[str | int, ...]
 
 #: Keys below which a scalar is the text that was written.
-TEXT_KEYS = frozenset({"run", "keys", "parts", "env", "start", "end"})
+TEXT_KEYS = frozenset({"run", "keys", "parts", "env", "start", "end", "default"})
 #: Sections whose keys are names that users choose, so `tasks: {env: ...}` is a task.
 NAMING_SECTIONS = frozenset({("tasks",), ("sensors",), ("datasets",)})
 

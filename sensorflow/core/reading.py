@@ -1,12 +1,15 @@
-"""Reads from an event what a rule names: partition, part, id."""
+"""Reads from an event what a rule names: partition, part, id, time."""
 
 import re
 from collections.abc import Mapping
 from functools import lru_cache
 
 from sensorflow.core.errors import PartitionError, ReadingError, shown
+from sensorflow.core.formats import as_iso
+from sensorflow.core.iso8601 import read_iso_8601
 from sensorflow.core.partitions import read_partition
-from sensorflow.core.vocabulary import DatasetDefinition, Grain, JsonValue, Rule
+from sensorflow.core.regexes import compile_regex
+from sensorflow.core.vocabulary import DatasetDefinition, Grain, JsonValue, Reshaped, Rule, ValueSource
 
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d{1,6})\]")
 
@@ -54,13 +57,87 @@ def value_at(document: JsonValue, path: str) -> JsonValue:
     return value
 
 
-def text_at(document: JsonValue, path: str) -> str:
-    """Return the text or whole number at a path, as text.
+def read_value(source: ValueSource, document: JsonValue) -> tuple[JsonValue, str]:
+    """Return the value that a rule reads from an event, and the path where it stood.
+
+    Raises:
+        ReadingError: there is nothing to read, or it is not what the rule says it is.
+    """
+    if isinstance(source, str):
+        return value_at(document, source), source
+    path = source.path
+    has_more = source.otherwise is not None or source.default is not None
+    try:
+        value = value_at(document, path)
+    except ReadingError:
+        if not has_more:
+            raise
+        value = None
+    if value is None and has_more:
+        return (source.default, path) if source.otherwise is None else read_value(source.otherwise, document)
+    if source.regex is None and source.format is None and not source.as_date:
+        return value, path
+    text = _text(value, path)
+    try:
+        return _reshaped(source, text), path
+    except ReadingError as error:
+        raise ReadingError(f"{path}: {error}") from None
+
+
+def _reshaped(source: Reshaped, text: str) -> str:
+    if source.regex is not None:
+        captured = compile_regex(source.regex).captured(text)
+        if not captured:
+            raise ReadingError(f"expected a text that fits {source.regex}, found {shown(text)}")
+        text = captured
+    if source.format is not None:
+        try:
+            text = as_iso(text, source.format)
+        except ValueError:
+            raise ReadingError(f"expected a date as {source.format}, found {shown(text)}") from None
+    if source.as_date:
+        text = _written_date(text)
+    return text
+
+
+def _written_date(text: str) -> str:
+    try:
+        return read_iso_8601(text).day.isoformat()
+    except ValueError:
+        raise ReadingError(
+            f"expected a date or an instant as 2013-03-10T05:00:00Z, found {shown(text)}"
+        ) from None
+
+
+def read_text(source: ValueSource, document: JsonValue) -> str:
+    """Return the text or whole number that a rule reads, as text.
 
     Raises:
         ReadingError: there is nothing there, or something else.
     """
-    value = value_at(document, path)
+    return _text(*read_value(source, document))
+
+
+def read_time(source: ValueSource, document: JsonValue) -> str:
+    """Return the date or the instant that a rule reads, as it is written.
+
+    Raises:
+        ReadingError: there is nothing there, or something else.
+    """
+    text = read_text(source, document)
+    try:
+        _written_date(text)
+    except ReadingError as error:
+        raise ReadingError(f"{source_path(source)}: {error}") from None
+    return text
+
+
+def source_path(source: ValueSource) -> str:
+    """Return where a value stands, to name it by."""
+    return source if isinstance(source, str) else source.path
+
+
+def _text(value: JsonValue, path: str) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
         raise ReadingError(f"{path}: expected a text, found {shown(value)}")
     text = str(value)
@@ -84,15 +161,17 @@ def read_rule(rule: Rule, dataset: DatasetDefinition, document: JsonValue) -> tu
             raise ReadingError(f"{named}: {error}") from None
     part = None
     if rule.part is not None:
-        part = known_part(dataset, text_at(document, rule.part))
+        part = known_part(dataset, read_text(rule.part, document))
     return partition, part
 
 
-def _partition_value(paths: str | Mapping[str, str], document: JsonValue) -> tuple[JsonValue, str]:
-    """Return what stands at the rule's path, or at the path of each dimension, and how to name it."""
-    if isinstance(paths, str):
-        return value_at(document, paths), paths
-    return {name: value_at(document, path) for name, path in paths.items()}, "partition"
+def _partition_value(
+    sources: ValueSource | Mapping[str, ValueSource], document: JsonValue
+) -> tuple[JsonValue, str]:
+    """Return what the rule reads, as one value or for each dimension, and how to name it."""
+    if isinstance(sources, Mapping):
+        return {name: read_value(source, document)[0] for name, source in sources.items()}, "partition"
+    return read_value(sources, document)
 
 
 def known_part(dataset: DatasetDefinition, part: str) -> str:

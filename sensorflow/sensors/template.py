@@ -3,49 +3,10 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from itertools import pairwise
 
-#: What a directive of a format looks like in a path.
-_DIRECTIVES = {
-    "Y": "[0-9]{4}",
-    "y": "[0-9]{2}",
-    "m": "[0-9]{1,2}",
-    "d": "[0-9]{1,2}",
-    "b": "[A-Za-z]{3}",
-    "j": "[0-9]{1,3}",
-    "G": "[0-9]{4}",
-    "V": "[0-9]{2}",
-    "u": "[1-7]",
-    "H": "[0-9]{1,2}",
-    "M": "[0-9]{1,2}",
-    "S": "[0-9]{1,2}",
-    "%": "%",
-}
-_KINDS = {
-    "Y": "year",
-    "y": "year",
-    "m": "month",
-    "b": "month",
-    "d": "day",
-    "j": "day of the year",
-    "G": "year of the week",
-    "V": "week",
-    "u": "weekday",
-    "H": "hour",
-    "M": "minute",
-    "S": "second",
-}
-#: Of what a format can make a date, and in this order a time beside it.
-_DATES = (
-    {"year"},
-    {"year", "month"},
-    {"year", "month", "day"},
-    {"year", "day of the year"},
-    {"year of the week", "week"},
-    {"year of the week", "week", "weekday"},
-)
-_TIME = ("hour", "minute", "second")
+from sensorflow.core.formats import as_iso, check_format, format_regex
+
 _PLACEHOLDERS = ("partition", "part")
 _TOKEN = re.compile(
     r"\{(?P<name>[^{}:]*)(?::(?P<format>[^{}]*))?\}|(?P<stars>\*+)|(?P<text>[^{}*]+)|(?P<other>.)"
@@ -169,25 +130,10 @@ def _formats(text: str) -> dict[str, str]:
         if name == "part" and token["format"] is not None:
             raise ValueError(f"expected {{part}} without a format, found {token[0]!r} in {text!r}")
         if token["format"] is not None:
-            _check_format(layout, token[0])
+            check_format(layout, token[0])
         if formats.setdefault(name, layout) != layout:
             raise ValueError(f"expected one spelling of {{{name}}}, found two different ones in {text!r}")
     return formats
-
-
-def _check_format(layout: str, shown: str) -> None:
-    directives = re.findall(r"%(.?)", layout.replace("%%", ""))
-    if unknown := [each for each in directives if each not in _DIRECTIVES]:
-        known = " ".join(f"%{each}" for each in _DIRECTIVES)
-        raise ValueError(f"expected directives of {known}, found %{unknown[0]} in {shown}")
-    kinds = [_KINDS[each] for each in directives]
-    date, time = set(kinds) - set(_TIME), [kind for kind in _TIME if kind in kinds]
-    time_fits = time == list(_TIME[: len(time)]) and (not time or date & {"day", "day of the year"})
-    if date not in _DATES or not time_fits or len(kinds) > len(set(kinds)):
-        raise ValueError(
-            f"expected a format that names a date once, as {{partition:%Y/%m/%d}}, found {shown}; "
-            "use * for what is not part of it"
-        )
 
 
 def _levels(text: str, seen: dict[str, int]) -> Iterator[list[_Piece]]:
@@ -228,7 +174,7 @@ def _star(stars: str) -> _Piece:
 
 def _placeholder(name: str, layout: str | None, seen: dict[str, int]) -> list[list[_Piece]]:
     """Return the levels that a placeholder spreads over, each with a group of its own."""
-    stretches = ["[^/]+"] if layout is None else [_format_regex(part) for part in layout.split("/")]
+    stretches = ["[^/]+"] if layout is None else [format_regex(part) for part in layout.split("/")]
     is_again = name in seen
     seen[name] = seen.get(name, 0) + 1
     return [
@@ -241,12 +187,6 @@ def _placeholder(name: str, layout: str | None, seen: dict[str, int]) -> list[li
         ]
         for place, regex in enumerate(stretches)
     ]
-
-
-def _format_regex(layout: str) -> str:
-    return re.sub(
-        r"%(.)|([^%]+)", lambda found: _DIRECTIVES[found[1]] if found[1] else re.escape(found[2]), layout
-    )
 
 
 def _check_levels(text: str, levels: list[list[_Piece]]) -> None:
@@ -314,12 +254,6 @@ def _pieces_regex(level: list[_Piece]) -> str:
 
 def _as_iso(text: str, layout: str) -> str:
     try:
-        if "%V" in layout and "%u" not in layout:
-            instant = datetime.strptime(f"{text} 1", f"{layout} %u").replace(tzinfo=UTC)
-        else:
-            instant = datetime.strptime(text, layout).replace(tzinfo=UTC)
+        return as_iso(text, layout)
     except ValueError:
         return text
-    if "%S" in layout or "%M" in layout:
-        return instant.replace(tzinfo=None).isoformat(timespec="seconds")
-    return instant.strftime("%Y-%m-%dT%H") if "%H" in layout else instant.date().isoformat()

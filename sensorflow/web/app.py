@@ -21,9 +21,11 @@ from sensorflow.web import (
     datasets,
     docs,
     events,
+    handshake,
     health,
     hooks,
     ingest,
+    lineage,
     logs,
     metrics,
     openapi,
@@ -53,8 +55,8 @@ _REQUEST_ID = web.RequestKey("request_id", str)
 _PLAIN_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 
 _SUBJECTS = (
-    *(health, metrics, ingest, hooks, callbacks, pipelines, runs, operations, logs, backfills),
-    *(events, datasets, sensors, alerts, reload, stream, openapi, docs, tokens),
+    *(health, metrics, ingest, lineage, hooks, handshake, callbacks, pipelines, runs, operations),
+    *(logs, backfills, events, datasets, sensors, alerts, reload, stream, openapi, docs, tokens),
 )
 
 

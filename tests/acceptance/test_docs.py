@@ -25,6 +25,7 @@ from sensorflow.config.alerts import AlertKind, AlertTarget, AlertType
 from sensorflow.config.http import Http, Method
 from sensorflow.config.kinds import LATER_KINDS, PASSIVE_KINDS, WebhookAuth, WebhookOptions, WebhookScheme
 from sensorflow.config.partitions import Keys, Several
+from sensorflow.config.reading import Reading
 from sensorflow.config.settings import Settings, load_settings
 from sensorflow.config.values import PLACEHOLDERS
 from sensorflow.core.durations import parse_duration
@@ -238,6 +239,7 @@ TABLES: dict[str, tuple[type[BaseModel], ...]] = {
     "key of an input": (models.DatasetItem,),
     "key of a group": (models.AnyItem, models.AllItem, models.AtLeastItem),
     "key of a sensor": (models.Sensor,),
+    "key of a value": (Reading,),
     "option of `file`": (FileOptions,),
     "option of `mqtt`": (MqttOptions,),
     "option of `webhook`": (WebhookOptions,),
@@ -251,7 +253,9 @@ IN_PLACE = (Keys, Several, models.Last, models.Offset)
 
 @pytest.mark.parametrize("first_column", TABLES)
 def test_a_table_lists_the_keys_that_a_file_may_hold(first_column: str) -> None:
-    keys = {name for model in TABLES[first_column] for name in model.model_fields}
+    keys = {
+        field.alias or name for model in TABLES[first_column] for name, field in model.model_fields.items()
+    }
     assert sorted(code(row[0])[0] for row in table(first_column)) == sorted(keys)
 
 

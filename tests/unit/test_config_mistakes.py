@@ -307,7 +307,7 @@ NOT_YET = "not supported yet by this version"
         ),
         (
             HEAD + "sensors: {s: {type: flie, dataset: d, partition: id}}",
-            "2:21: sensors.s.type: expected one of the sensor kinds events, file, mqtt, webhook, "
+            "2:21: sensors.s.type: expected one of the sensor kinds events, file, mqtt, openlineage, webhook, "
             'found "flie"; did you mean "file"?',
         ),
         (HEAD + "sensors: {s: {type: http, dataset: d, partition: id}}", f'2:21: sensors.s.type: "http": {NOT_YET}'),
@@ -325,12 +325,8 @@ NOT_YET = "not supported yet by this version"
             '2:52: sensors.s.partition: expected a path into the event such as data.rows[0].day, found "a..b"',
         ),
         (
-            HEAD + "sensors: {s: {type: events, dataset: d, partition: {path: data.d, as: date}}}",
-            f"2:52: sensors.s.partition: {{path: ..., as: ...}}: {NOT_YET}",
-        ),
-        (
-            HEAD + "sensors: {s: {type: events, dataset: d, partition: {day: {path: data.d}}}}",
-            f"2:58: sensors.s.partition.day: {{path: ..., as: ...}}: {NOT_YET}",
+            HEAD + "sensors: {s: {type: events, dataset: d, partition: {path: data.d, as: day}}}",
+            '2:71: sensors.s.partition.as: expected date, found "day"',
         ),
         (
             HEAD + "sensors: {s: {type: events, dataset: d, partition: {day: a..b}}}",

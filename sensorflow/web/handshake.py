@@ -1,0 +1,35 @@
+"""The handshake of the webhook specification of CloudEvents: a sender asks whether it may send."""
+
+import re
+
+from aiohttp import web
+
+from sensorflow.core.vocabulary import Scope
+from sensorflow.web.problems import bad_request
+from sensorflow.web.routes import Routes
+
+#: A DNS name, as of the sender's system.
+_ORIGIN = re.compile(r"[A-Za-z0-9*_.:/-]{1,255}")
+
+routes = Routes("Telling it")
+
+_ANSWERS = {"answers": "text/plain", "query": None}
+
+
+@routes.options("/api/v1/events", scope=Scope.EMIT, limited=True, operation="ask_to_send", **_ANSWERS)
+@routes.options("/hooks/{sensor}", scope=None, operation="ask_to_call_shared_hook", **_ANSWERS)
+@routes.options("/hooks/{pipeline}/{sensor}", scope=None, operation="ask_to_call_hook", **_ANSWERS)
+async def ask_to_send(request: web.Request) -> web.Response:
+    """Let a sender of CloudEvents ask whether it may send: it may, as often as it likes.
+
+    What it sends is then believed, or not, as all that is posted there.
+    """
+    headers = {"Allow": "OPTIONS, POST"}
+    origin = request.headers.get("WebHook-Request-Origin")
+    if origin is not None:
+        if not _ORIGIN.fullmatch(origin):
+            raise bad_request(
+                "WebHook-Request-Origin: expected the name of a system, as eventemitter.example"
+            )
+        headers |= {"WebHook-Allowed-Origin": origin, "WebHook-Allowed-Rate": "*"}
+    return web.Response(headers=headers, content_type="text/plain")
