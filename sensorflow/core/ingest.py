@@ -98,7 +98,7 @@ def _read(definitions: Definitions, event: Event, seen_by: tuple[str, str] | Non
             dataset = definitions.datasets[sensor.rule.dataset]
             partition, part = read_rule(sensor.rule, dataset, document)
         except ReadingError as error:
-            reasons.append(f"sensor {_shown(sensor)} could not read it: {error}")
+            reasons.append(f"{unreadable_by((sensor.pipeline, sensor.name))}: {error}")
         else:
             key = (sensor.pipeline, sensor.name)
             claims.append(_Claim(dataset=dataset.name, partition=partition, part=part, sensor=key))
@@ -217,8 +217,9 @@ def _reading_sensors(
     return (sensor,) if sensor else ()
 
 
-def _shown(sensor: SensorDefinition) -> str:
-    return f"{sensor.pipeline}/{sensor.name}"
+def unreadable_by(sensor: tuple[str, str]) -> str:
+    """Return the words by which the reason of a rejected event names a sensor."""
+    return f"sensor {sensor[0]}/{sensor[1]} could not read it"
 
 
 def _store(turn: Turn, reading: _Reading) -> tuple[Receipt, list[Reached]]:

@@ -1,5 +1,6 @@
 """The log of events: what each was, what it matched, and what it made ready."""
 
+import asyncio
 from collections.abc import Collection
 from typing import Annotated, Literal, TypedDict
 
@@ -7,6 +8,7 @@ from aiohttp import web
 
 from sensorflow.core.definitions import MAKES_RUNS
 from sensorflow.core.errors import PartitionError
+from sensorflow.core.ingest import unreadable_by
 from sensorflow.core.messages import EventState, Redrive
 from sensorflow.core.selection import reading_runs
 from sensorflow.core.state import ArrivalRow, EventRow, RunRow
@@ -37,6 +39,8 @@ from sensorflow.web.schemas import (
 )
 from sensorflow.web.sensors import sensor_name
 
+#: So many rejected events are looked at between two looks at what else the service has to do.
+_LOOKED_AT = 500
 #: Above every number of an event.
 _AFTER_ALL = 2**63 - 1
 #: A duplicate is counted, not stored, so no stored event is one.
@@ -73,7 +77,7 @@ async def list_events(request: web.Request, query: EventsQuery) -> web.Response:
     own = caller.datasets(api.definitions())
     if query.dataset is not None and own is not None and query.dataset not in own:
         raise _no_such_filter(query.dataset, own)
-    rows = _listed(api, query, caller, own)
+    rows = await _listed(api, query, caller, own)
     if not rows and query.dataset is not None and query.dataset not in api.definitions().datasets:
         raise _no_such_filter(query.dataset, api.definitions().datasets)
     following = query.next(rows[limit - 1].seq) if len(rows) > limit else None
@@ -122,7 +126,9 @@ def _sees(api: Api, caller: Caller, row: EventRow) -> bool:
     return any(arrival.dataset in own for arrival in api.store.listing.arrivals(row.seq))
 
 
-def _listed(api: Api, query: EventsQuery, caller: Caller, own: Collection[str] | None) -> list[EventRow]:
+async def _listed(
+    api: Api, query: EventsQuery, caller: Caller, own: Collection[str] | None
+) -> list[EventRow]:
     """Return the page that is asked for and one event more.
 
     For a token that is limited it is put together of the pages of each dataset, and of what sensors of
@@ -131,13 +137,37 @@ def _listed(api: Api, query: EventsQuery, caller: Caller, own: Collection[str] |
     after, before = _bounds(query)
     bounds: _Bounds = {"after": after, "before": before, "state": query.state, "limit": query.limit + 1}
     listing = api.store.listing
-    if query.dataset is not None or own is None:
-        return listing.events(dataset=query.dataset, **bounds)
-    pages = [listing.events(dataset=dataset, **bounds) for dataset in own]
-    pages += [listing.odd_events_of(pipeline, **bounds) for pipeline in caller.pipelines or ()]
+    if query.dataset is not None:
+        pages = [listing.events(dataset=query.dataset, **bounds)]
+        if query.state in (None, EventState.REJECTED):
+            pages.append(await _rejected_for(api, query.dataset, bounds))
+    elif own is None:
+        return listing.events(dataset=None, **bounds)
+    else:
+        pages = [listing.events(dataset=dataset, **bounds) for dataset in own]
+        pages += [listing.odd_events_of(pipeline, **bounds) for pipeline in caller.pipelines or ()]
     by_seq = {row.seq: row for page in pages for row in page}
     order = sorted(by_seq, reverse=query.order == "newest")
     return [by_seq[seq] for seq in order[: query.limit + 1]]
+
+
+async def _rejected_for(api: Api, dataset: str, bounds: _Bounds) -> list[EventRow]:
+    """Return what was to bring a dataset something and could not be read; its sensors tell which that is."""
+    keys = {(sensor.pipeline, sensor.name) for sensor in api.definitions().feeds.get(dataset, ())}
+    words = [unreadable_by(key) for key in keys]
+    found: list[EventRow] = []
+    page: _Bounds = {**bounds, "state": EventState.REJECTED, "limit": _LOOKED_AT}
+    while keys and len(found) < bounds["limit"]:
+        rows = api.store.listing.events(dataset=None, **page)
+        found += [
+            row for row in rows if row.sensor in keys or any(each in (row.reason or "") for each in words)
+        ]
+        if len(rows) < _LOOKED_AT:
+            break
+        edge = rows[-1].seq
+        page = {**page, "before": edge} if page["before"] is not None else {**page, "after": edge}
+        await asyncio.sleep(0)  # There may be very many; others have their turn.
+    return found
 
 
 def _no_such_filter(dataset: str, known: Collection[str]) -> ProblemError:

@@ -162,6 +162,32 @@ async def test_a_partition_that_is_none_is_named_once(client: aiohttp.ClientSess
         assert (status, document["detail"].count("banana")) == (422, 1), document
 
 
+async def test_rejected_events_are_found_by_the_dataset_that_they_were_for(
+    client: aiohttp.ClientSession,
+) -> None:
+    async def event(event_id: str, kind: str, day: str) -> None:
+        body = {"specversion": "1.0", "id": event_id, "source": "/erp", "type": kind}
+        body["data"] = {"day": day, "region": "eu"}  # type: ignore[assignment]
+        headers = {"Content-Type": "application/cloudevents+json"}
+        async with client.post("/api/v1/events", data=json.dumps(body), headers=headers) as response:
+            assert response.status == 202
+
+    async def ids(query: str) -> list[str]:
+        async with client.get(f"/api/v1/events?{query}") as response:
+            return [item["id"] for item in (await response.json())["items"]]
+
+    await event("1", "orders.exported", "2026-03-08")
+    await event("2", "orders.exported", "no day")
+    await event("3", "something.else", "no day")
+    await event("4", "orders.exported", "2026-03-09")
+    await event("5", "orders.exported", "banana")
+    assert await ids("dataset=orders&state=rejected") == ["2", "5"]
+    assert await ids("dataset=orders") == ["1", "2", "4", "5"]
+    assert await ids("dataset=orders&order=newest&limit=3") == ["5", "4", "2"]
+    assert await ids("dataset=orders&state=accepted") == ["1", "4"]
+    assert await ids("dataset=pushed&state=rejected") == []
+
+
 def sent_models() -> Iterator[type[BaseModel]]:
     for route in all_routes():
         yield from (model for model in (route.body, route.query) if model is not None)
