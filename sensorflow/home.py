@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from sensorflow.config.compile import compile_files, in_order
 from sensorflow.config.files import SourceText
 from sensorflow.config.kinds import LATER_KINDS, PASSIVE_KINDS
+from sensorflow.config.models import Sensor as SensorSection
 from sensorflow.core.definitions import Definitions
 from sensorflow.core.errors import DefinitionsError, Problem
 from sensorflow.ports import Sensor
@@ -114,11 +115,24 @@ def _wrong_kind(kind: object, sensor: Any, taken: set[str], first: Mapping[str, 
         return f'expected another name than the kind in {first[kind]}, found "{kind}" again'
     if not inspect.isclass(sensor):
         return f'expected a class as the sensor kind "{kind}", found {type(sensor).__name__}'
-    options = getattr(sensor, "Options", None)
+    return _wrong_class(sensor)
+
+
+def _wrong_class(sensor: type[Any]) -> str | None:
+    name, options, events = sensor.__name__, getattr(sensor, "Options", None), getattr(sensor, "events", None)
     if not (inspect.isclass(options) and issubclass(options, BaseModel)):
-        return f"expected {sensor.__name__} to have Options, a pydantic model, found none"
-    if not callable(getattr(sensor, "events", None)):
-        return f"expected {sensor.__name__} to have the method events, found none"
+        return f"expected {name} to have Options, a pydantic model, found none"
+    keys = {field.alias or key for key, field in options.model_fields.items()}
+    if taken := sorted(keys & SensorSection.model_fields.keys()):
+        return f"expected {name}.Options without keys that all sensors have, found {', '.join(taken)}"
+    if not callable(events):
+        return f"expected {name} to have the method events, found none"
+    if inspect.iscoroutinefunction(events):
+        return f"expected {name}.events to yield events, found an async function without yield"
+    try:
+        inspect.signature(sensor).bind("options", "context")
+    except TypeError:
+        return f"expected {name}(options, context), found {name}{inspect.signature(sensor)}"
     return None
 
 
@@ -140,7 +154,7 @@ def _imported(path: Path, file: str, problems: list[Problem]) -> ModuleType | No
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # noqa: BLE001 - a user's file may raise anything; it is told with its line
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a user's file may raise anything; it is told
         del sys.modules[name]
         reason = error.msg if isinstance(error, SyntaxError) else error
         message = f"expected a module that can be imported, found {type(error).__name__}: {reason}"
@@ -149,7 +163,7 @@ def _imported(path: Path, file: str, problems: list[Problem]) -> ModuleType | No
     return module
 
 
-def _failing_line(error: Exception, path: Path) -> int:
+def _failing_line(error: BaseException, path: Path) -> int:
     """Return the last line of the file that the error came through."""
     if isinstance(error, SyntaxError) and error.filename == str(path):
         return error.lineno or 1

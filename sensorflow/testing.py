@@ -1,6 +1,8 @@
-"""For tests of your own: the service's decisions under a clock that you hold, without any waiting."""
+"""For tests of your own: a sensor without a service; the service's decisions under a clock that you hold."""
 
-from collections.abc import Coroutine
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
+from pathlib import Path
 from typing import Any
 
 from sensorflow.core.commands import SendAlert, StartAttempt, StopAttempt
@@ -21,7 +23,7 @@ from sensorflow.core.state import RunRow
 from sensorflow.core.states import AttemptState, TaskState
 from sensorflow.core.turn import Turn
 from sensorflow.core.vocabulary import Event, JsonValue
-from sensorflow.ports import Store
+from sensorflow.ports import Batch, Sensor, SensorContext, Store
 from sensorflow.store.memory import MemoryStore
 
 
@@ -44,6 +46,47 @@ class FakeClock:
         if seconds < 0:
             raise ValueError(f"expected a number of seconds >= 0, found {seconds}")
         self._now += seconds
+
+
+async def collect(
+    sensor: type[Sensor],
+    options: Mapping[str, object],
+    count: int,
+    *,
+    home: Path,
+    report: Callable[[str | None], None] = lambda problem: None,
+    timeout_s: float = 10.0,
+) -> list[Event]:
+    """Run a sensor alone and return the first events that it brings; then it is stopped.
+
+    It is resumed behind each `yield` as if what it yielded were stored, but for the last one.
+
+    Args:
+        options: What would stand in its section, checked by its `Options`.
+        count: How many events to wait for; what it yields together comes together, so there may be more.
+        home: The folder that relative paths are relative to.
+        report: Told what the sensor reports of itself.
+
+    Raises:
+        pydantic.ValidationError: the options are not as `Options` wants them.
+        TimeoutError: so many did not come in time.
+        RuntimeError: the sensor ended before, which one of a service never does.
+    """
+    context = SensorContext(pipeline="tests", name="sensor", home=home, instance="tests", report=report)
+    found: list[Event] = []
+    observed = sensor(sensor.Options.model_validate(options), context).events()
+    try:
+        async with asyncio.timeout(timeout_s):
+            async for seen in observed:
+                found += seen.events if isinstance(seen, Batch) else [seen]
+                if len(found) >= count:
+                    return found
+    except TimeoutError:
+        raise TimeoutError(f"expected {count} events within {timeout_s:g} s, found {len(found)}") from None
+    finally:
+        if isinstance(observed, AsyncGenerator):
+            await observed.aclose()
+    raise RuntimeError(f"expected {count} events, found {len(found)} and the sensor's end")
 
 
 class VirtualService:

@@ -226,6 +226,19 @@ def test_every_definition_that_is_shown_names_its_file(document: str) -> None:
     assert [b.text for b in blocks(document) if b.language in ("yaml", "toml") and not b.file] == []
 
 
+def test_the_sensor_kind_that_is_shown_passes_the_test_that_is_shown(tmp_path: Path) -> None:
+    shown = [block for block in blocks("docs/how-to.md") if block.language == "python"]
+    (kind,) = (block for block in shown if block.file == "sensors/outbox.py")
+    (test,) = (block for block in shown if "sensorflow.testing" in block.text)
+    for file, text in ((kind.file, kind.text), ("tests/test_outbox.py", test.text)):
+        (tmp_path / file).parent.mkdir()
+        (tmp_path / file).write_text(text)
+    command = [sys.executable, "-m", "pytest", "-q", "-c", "/dev/null", "--rootdir", ".", "tests"]
+    own = {**environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=tmp_path, env=own, capture_output=True, text=True, check=False)
+    assert "1 passed" in done.stdout, done.stdout
+
+
 #: The models whose keys a table of the reference lists, by what its first column is called.
 TABLES: dict[str, tuple[type[BaseModel], ...]] = {
     "key": (models.PipelineFile,),

@@ -128,6 +128,13 @@ def test_a_changed_kind_is_loaded_anew(tmp_path: Path) -> None:
          "3:1: expected K to have the method events, found none"),
         ("class K: ...\nSENSORS = {'webhook': K}\n",
          '1:1: expected another name for a sensor kind, found "webhook", which sensorflow has itself'),
+        ("import sys\nsys.exit('no')\n", "2:1: expected a module that can be imported, found SystemExit: no"),
+        ("from pydantic import BaseModel\nclass K:\n    class Options(BaseModel):\n        id: str\n        part: str\nSENSORS = {'k': K}\n",
+         "2:1: expected K.Options without keys that all sensors have, found id, part"),
+        ("from pydantic import BaseModel\nclass K:\n    Options = BaseModel\n    async def events(self): ...\nSENSORS = {'k': K}\n",
+         "2:1: expected K.events to yield events, found an async function without yield"),
+        ("from pydantic import BaseModel\nclass K:\n    Options = BaseModel\n    async def events(self): yield\nSENSORS = {'k': K}\n",
+         "2:1: expected K(options, context), found K()"),
         ("class K: ...\nSENSORS = {1: K}\n", "1:1: expected text as the name of a sensor kind, found 1"),
     ],
 )  # fmt: skip
