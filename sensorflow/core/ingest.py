@@ -327,10 +327,10 @@ def _arrive(turn: Turn, claim: _Claim, seq: int) -> tuple[Arrival, Reached]:
         )
     if waits_for_quiet:
         _wait_for_quiet(turn, dataset, claim.partition)
-    state.put_partition(row)
     state.put_part(
         PartRow(dataset=dataset.name, partition=claim.partition, part=part, version=version, seq=seq)
     )
+    state.put_partition(row)
     state.add_arrival(
         ArrivalRow(
             seq=seq,

@@ -162,8 +162,14 @@ def migrate(connection: sqlite3.Connection) -> list[str]:
     """
     # Plugins that somebody installed for the sqlite-utils command have no business here.
     database = Database(connection, recursive_triggers=False, execute_plugins=False)
-    known = {step.__name__ for step in _STEPS}
-    unknown = [step.name for step in _MIGRATIONS.applied(database) if step.name not in known]
+    unknown, _ = steps_between(database)
     if not unknown:
         _MIGRATIONS.apply(database)
     return unknown
+
+
+def steps_between(database: Database) -> tuple[list[str], list[str]]:
+    """Return the steps a database has taken that are unknown here, and those it has still to take."""
+    known = {step.__name__ for step in _STEPS}
+    unknown = [step.name for step in _MIGRATIONS.applied(database) if step.name not in known]
+    return unknown, [step.name for step in _MIGRATIONS.pending(database)]

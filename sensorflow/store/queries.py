@@ -14,7 +14,6 @@ from sensorflow.store.tables import (
     EVENTS,
     OPERATIONS,
     PARTITIONS,
-    PARTS,
     PIPELINES,
     RUNS,
     SENSORS,
@@ -66,7 +65,6 @@ NEWEST_ARRIVAL = f"""
     SELECT {PARTITIONS.columns} FROM partitions
     WHERE dataset = ? ORDER BY last_at DESC, partition DESC LIMIT 1"""
 
-PARTS_OF = f"SELECT {PARTS.columns} FROM parts WHERE dataset = ? AND partition = ?"
 DROP_PARTS = "DELETE FROM parts WHERE dataset = ? AND partition = ?"
 DROP_PART = f"{DROP_PARTS} AND part = ?"
 
@@ -104,7 +102,6 @@ BACKFILL_RUNS = _by_id("backfill = :backfill AND backfill <> ''")
 
 ACTIVE_RUNS = f"SELECT {RUNS.columns} FROM runs WHERE pipeline = ? AND active = 1 ORDER BY id"
 
-TASKS_OF = f"SELECT {TASKS.columns} FROM tasks WHERE run_id = ? ORDER BY task"
 
 # Asked again from what it answered, so that the length of the queue does not matter.
 # (Of `(pipeline, lane) > (?, ?)` SQLite would walk over all that equals.)

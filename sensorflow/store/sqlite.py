@@ -37,7 +37,7 @@ class SqliteStore:
             self._writer.close()
             raise
         self._committer = ThreadPoolExecutor(1, thread_name_prefix="commit")
-        self._writing = SqliteState(self._writer)
+        self._writing = SqliteState(self._writer, remembers=True)
         self._reader = SqliteState(self._reading)
         self._listing = SqliteListing(self._reading, self._reader)
         self._instance = str(self._reading.execute(queries.INSTANCE).fetchone()[0])

@@ -3,7 +3,8 @@
 import json
 import sqlite3
 from collections.abc import Iterable, Mapping
-from typing import Any, Generic, TypeAlias
+from operator import attrgetter
+from typing import Any, TypeAlias
 
 from sensorflow.core.state import (
     AlertRow,
@@ -27,6 +28,7 @@ from sensorflow.core.state import (
 )
 from sensorflow.ports import StoreError
 from sensorflow.store import queries, tables
+from sensorflow.store.sqlite_rows import Groups, KnownRows, Rows, shrink_to_limit
 from sensorflow.store.tables import Row, Table
 from sensorflow.store.texts import refuse_what_utf8_cannot_hold
 
@@ -50,50 +52,45 @@ _ALL_RUNS = (
 _Values: TypeAlias = tuple[object, ...] | Mapping[str, object]
 
 
-class _Pending(Generic[Row]):
-    """Rows of one table that were put and are not written yet, by key."""
-
-    __slots__ = ("rows", "table")
-
-    def __init__(self, table: Table[Row]) -> None:
-        self.table = table
-        self.rows: dict[Any, Row] = {}
-
-
 class SqliteState:
     """One view of the rows through one connection.
 
-    What is put is collected. A read of one key looks there first; a question that concerns more
-    than one key has the tables it concerns written first. Whatever the database refuses is a
-    `StoreError`.
+    What is put is collected and written at the commit. A question that is not answered by what is
+    known has the tables it concerns written first. Whatever the database refuses is a `StoreError`.
+
+    Args:
+        remembers: Nobody else writes: what was read or put is known for the next transactions.
     """
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, *, remembers: bool = False) -> None:
         self._connection = connection
+        self._remembers = remembers
         self._open = False
         #: Rows written since the transaction was opened.
         self.written = 0
         self._seq = self._last_stored_seq()
         self._seq_at_open = self._seq
-        self._identities = _Pending(tables.IDENTITIES)
-        self._events = _Pending(tables.EVENTS)
-        self._arrivals = _Pending(tables.ARRIVALS)
-        self._partitions = _Pending(tables.PARTITIONS)
-        self._parts = _Pending(tables.PARTS)
-        self._runs = _Pending(tables.RUNS)
-        self._tasks = _Pending(tables.TASKS)
-        self._attempts = _Pending(tables.ATTEMPTS)
-        self._firings = _Pending(tables.FIRINGS)
-        self._timers = _Pending(tables.TIMERS)
-        self._contents = _Pending(tables.CONTENTS)
-        self._sensors = _Pending(tables.SENSORS)
-        self._pipelines = _Pending(tables.PIPELINES)
-        self._watermarks = _Pending(tables.WATERMARKS)
-        self._backfills = _Pending(tables.BACKFILLS)
-        self._alerts = _Pending(tables.ALERTS)
-        self._operations = _Pending(tables.OPERATIONS)
-        self._tokens = _Pending(tables.TOKENS)
-        self._all: tuple[_Pending[Any], ...] = (
+        self._identities = Rows(tables.IDENTITIES)
+        self._events = Rows(tables.EVENTS)
+        self._arrivals = Rows(tables.ARRIVALS)
+        self._partitions = KnownRows(tables.PARTITIONS)
+        self._parts = Groups(tables.PARTS)
+        self._runs = KnownRows(tables.RUNS)
+        self._tasks = Groups(tables.TASKS)
+        self._attempts = Rows(tables.ATTEMPTS)
+        self._firings = Rows(tables.FIRINGS)
+        self._timers = Rows(tables.TIMERS)
+        self._contents = Rows(tables.CONTENTS)
+        self._sensors = Rows(tables.SENSORS)
+        self._pipelines = Rows(tables.PIPELINES)
+        self._watermarks = Rows(tables.WATERMARKS)
+        self._backfills = Rows(tables.BACKFILLS)
+        self._alerts = Rows(tables.ALERTS)
+        self._operations = Rows(tables.OPERATIONS)
+        self._tokens = Rows(tables.TOKENS)
+        #: By pipeline and partition, the id of its run; None where there is none.
+        self._run_ids: dict[tuple[str, str], str | None] = {}
+        self._all: tuple[Rows[Any], ...] = (
             *(self._identities, self._events, self._arrivals, self._partitions, self._parts, self._runs),
             *(self._tasks, self._attempts, self._firings, self._timers, self._contents, self._sensors),
             *(self._pipelines, self._watermarks, self._backfills, self._alerts, self._operations),
@@ -116,18 +113,21 @@ class SqliteState:
     def committed(self) -> None:
         """The transaction is on disk."""
         self._open = False
+        for rows in self._all:
+            rows.shrink()
+        shrink_to_limit(self._run_ids)
 
     def undone(self) -> None:
         """The transaction was rolled back."""
         self._open = False
         self._seq = self._seq_at_open
-        for pending in self._all:
-            pending.rows.clear()
+        for rows in self._all:
+            rows.forget()
+        self._run_ids.clear()
 
     def write_all(self) -> None:
         """Write what was put."""
-        for pending in self._all:
-            self._write(pending)
+        self._write(*self._all)
 
     # --- reading and writing ---
 
@@ -137,7 +137,7 @@ class SqliteState:
         except sqlite3.Error as error:
             raise StoreError(f"the store cannot be read: {error}") from error
 
-    def _rows(self, table: Table[Row], query: str, values: _Values) -> list[Row]:
+    def _select(self, table: Table[Row], query: str, values: _Values) -> list[Row]:
         try:
             return [table.load(found) for found in self._connection.execute(query, values)]
         except sqlite3.Error as error:
@@ -147,9 +147,26 @@ class SqliteState:
         found = self._one(query, values)
         return table.load(found) if found else None
 
-    def _get(self, pending: _Pending[Row], *key: object) -> Row | None:
-        row = pending.rows.get(key)
-        return row if row is not None else self._row(pending.table, pending.table.select, key)
+    def _get(self, rows: Rows[Row], *key: object) -> Row | None:
+        row = rows.unwritten.get(key)
+        return row if row is not None else self._row(rows.table, rows.table.select, key)
+
+    def _get_known(self, rows: KnownRows[Row], *key: object) -> Row | None:
+        if not self._remembers:
+            return self._get(rows, *key)
+        if key not in rows.known:
+            rows.known[key] = self._row(rows.table, rows.table.select, key)
+        return rows.known[key]
+
+    def _group(self, rows: Groups[Row], *key: object) -> Mapping[str, Row]:
+        """Return the rows whose keys begin so, by the last column of their keys."""
+        found = rows.known.get(key)
+        if found is None:
+            last = attrgetter(rows.table.key[-1])
+            found = {last(row): row for row in self._select(rows.table, rows.table.select_group, key)}
+            if self._remembers:
+                rows.known[key] = found
+        return found
 
     def _change(self, query: str, values: _Values) -> int:
         """Change what is written, and return how many rows it concerned."""
@@ -162,28 +179,40 @@ class SqliteState:
         self.written += changed
         return changed
 
-    def _put(self, pending: _Pending[Row], row: Row, *key: object) -> None:
+    def _put(self, rows: Rows[Row], row: Row, *key: object) -> None:
         if not self._open:
             raise RuntimeError("a row can be put only inside a transaction")
-        pending.rows[key] = row
+        rows.unwritten[key] = row
 
-    def _add(self, pending: _Pending[Row], row: Row, *key: object) -> None:
+    def _put_known(self, rows: KnownRows[Row], row: Row, *key: object) -> None:
+        self._put(rows, row, *key)
+        rows.known[key] = row
+
+    def _put_in_group(self, rows: Groups[Row], row: Row, *key: Any) -> None:
+        *group, last = key
+        there = self._group(rows, *group)
+        self._put(rows, row, *key)
+        # A new mapping, for who has read the old one keeps it.
+        more = {**there, last: row}
+        rows.known[(*group,)] = more if last in there or len(more) == 1 else dict(sorted(more.items()))
+
+    def _add(self, rows: Rows[Row], row: Row, *key: object) -> None:
         """Put a row that must not be there yet; the database knows about those that are written."""
-        if key in pending.rows:
-            raise StoreError(f"{pending.table.name} {key} is there already")
-        self._put(pending, row, *key)
+        if key in rows.unwritten:
+            raise StoreError(f"{rows.table.name} {key} is there already")
+        self._put(rows, row, *key)
 
-    def _write(self, *concerned: _Pending[Any]) -> None:
-        for pending in concerned:
-            if not pending.rows:
+    def _write(self, *concerned: Rows[Any]) -> None:
+        for rows in concerned:
+            if not rows.unwritten:
                 continue
-            table = pending.table
+            table = rows.table
             try:
-                self._connection.executemany(table.write, map(table.dump, pending.rows.values()))
+                self._connection.executemany(table.write, map(table.dump, rows.unwritten.values()))
             except sqlite3.Error as error:
                 raise StoreError(f"{table.name} cannot be written: {error}") from error
-            self.written += len(pending.rows)
-            pending.rows.clear()
+            self.written += len(rows.unwritten)
+            rows.unwritten.clear()
 
     # --- events ---
 
@@ -232,7 +261,7 @@ class SqliteState:
 
     def arrivals(self, seq: int) -> list[ArrivalRow]:
         self._write(self._arrivals)
-        return self._rows(tables.ARRIVALS, queries.ARRIVALS_OF_EVENT, (seq,))
+        return self._select(tables.ARRIVALS, queries.ARRIVALS_OF_EVENT, (seq,))
 
     def ready_arrivals_since(self, dataset: str, seq: int, limit: int) -> int:
         self._write(self._arrivals)
@@ -241,18 +270,24 @@ class SqliteState:
     # --- partitions ---
 
     def partition(self, dataset: str, partition: str) -> PartitionRow | None:
-        return self._get(self._partitions, dataset, partition)
+        return self._get_known(self._partitions, dataset, partition)
 
     def put_partition(self, row: PartitionRow) -> None:
-        self._put(self._partitions, row, row.dataset, row.partition)
+        self._put_known(self._partitions, row, row.dataset, row.partition)
 
     def partitions(self, dataset: str, keys: Iterable[str]) -> Mapping[str, PartitionRow]:
         wanted = list(keys)
-        self._write(self._partitions)
-        asked = (dataset, json.dumps(wanted))
-        found = self._rows(tables.PARTITIONS, queries.PARTITIONS_OF_KEYS, asked)
-        by_key = {row.partition: row for row in found}
-        return {key: by_key[key] for key in wanted if key in by_key}
+        known = self._partitions.known
+        unknown = [key for key in wanted if (dataset, key) not in known]
+        found: dict[str, PartitionRow | None] = {}
+        if unknown:
+            asked = (dataset, json.dumps(unknown))
+            rows = self._select(tables.PARTITIONS, queries.PARTITIONS_OF_KEYS, asked)
+            found = {**dict.fromkeys(unknown), **{row.partition: row for row in rows}}
+            if self._remembers:
+                known.update({(dataset, key): row for key, row in found.items()})
+        there = ((key, found[key] if key in found else known[dataset, key]) for key in wanted)
+        return {key: row for key, row in there if row is not None}
 
     def newest_ready(self, dataset: str, not_after: float | None) -> PartitionRow | None:
         self._write(self._partitions)
@@ -266,15 +301,18 @@ class SqliteState:
         return self._row(tables.PARTITIONS, queries.NEWEST_ARRIVAL, (dataset,))
 
     def parts(self, dataset: str, partition: str) -> Mapping[str, PartRow]:
-        self._write(self._parts)
-        return {row.part: row for row in self._rows(tables.PARTS, queries.PARTS_OF, (dataset, partition))}
+        return self._group(self._parts, dataset, partition)
 
     def put_part(self, row: PartRow) -> None:
         refuse_what_utf8_cannot_hold(row.part)
-        self._put(self._parts, row, row.dataset, row.partition, row.part)
+        partition = (row.dataset, row.partition)
+        if self._partitions.known.get(partition, row) is None:
+            self._parts.known.setdefault(partition, {})  # Nothing is there of what is not there.
+        self._put_in_group(self._parts, row, *partition, row.part)
 
     def drop_parts(self, dataset: str, partition: str, part: str | None) -> None:
         self._write(self._parts)
+        self._parts.known.pop((dataset, partition), None)
         if part is None:
             self._change(queries.DROP_PARTS, (dataset, partition))
         else:
@@ -283,16 +321,29 @@ class SqliteState:
     # --- runs ---
 
     def run(self, run_id: str) -> RunRow | None:
-        return self._get(self._runs, run_id)
+        return self._get_known(self._runs, run_id)
 
     def run_of(self, pipeline: str, partition: str) -> RunRow | None:
-        self._write(self._runs)
-        if partition == "":
+        if not partition:
+            self._write(self._runs)
             return self._row(tables.RUNS, queries.NEWEST_RUN_WITHOUT_PARTITION, (pipeline,))
-        return self._row(tables.RUNS, queries.RUN_OF, (pipeline, partition))
+        if not self._remembers:
+            self._write(self._runs)
+            return self._row(tables.RUNS, queries.RUN_OF, (pipeline, partition))
+        if (pipeline, partition) not in self._run_ids:
+            # What was put is in `_run_ids`, so the database knows of all that is not.
+            row = self._row(tables.RUNS, queries.RUN_OF, (pipeline, partition))
+            self._run_ids[pipeline, partition] = row.id if row else None
+            if row is not None:
+                self._runs.known.setdefault((row.id,), row)
+        run_id = self._run_ids[pipeline, partition]
+        return self.run(run_id) if run_id is not None else None
 
     def put_run(self, row: RunRow) -> None:
-        self._put(self._runs, row, row.id)
+        if self._run_ids.get((row.pipeline, row.partition), row.id) is None:
+            self._tasks.known.setdefault((row.id,), {})  # A new run.
+        self._put_known(self._runs, row, row.id)
+        self._run_ids[row.pipeline, row.partition] = row.id
 
     def open_runs(
         self, pipeline: str, *, since: float | None, before: float | None, after: str, limit: int
@@ -324,30 +375,29 @@ class SqliteState:
             "enough": _SORTED_RUNS,
         }
         if since is None and before is None:
-            return self._rows(tables.RUNS, all_by_id, asked)
+            return self._select(tables.RUNS, all_by_id, asked)
         few = self._one(count, asked)[0] < _SORTED_RUNS
-        return self._rows(tables.RUNS, when_few if few else when_many, asked)
+        return self._select(tables.RUNS, when_few if few else when_many, asked)
 
     def backfill_runs(self, backfill: str, *, after: str, limit: int) -> list[RunRow]:
         self._write(self._runs)
         asked = {"backfill": backfill, "after": after, "limit": limit}
-        return self._rows(tables.RUNS, queries.BACKFILL_RUNS, asked)
+        return self._select(tables.RUNS, queries.BACKFILL_RUNS, asked)
 
     def active_runs(self, pipeline: str) -> list[RunRow]:
         self._write(self._runs)
-        return self._rows(tables.RUNS, queries.ACTIVE_RUNS, (pipeline,))
+        return self._select(tables.RUNS, queries.ACTIVE_RUNS, (pipeline,))
 
     # --- tasks and attempts ---
 
     def tasks(self, run_id: str) -> Mapping[str, TaskRow]:
-        self._write(self._tasks)
-        return {row.task: row for row in self._rows(tables.TASKS, queries.TASKS_OF, (run_id,))}
+        return self._group(self._tasks, run_id)
 
     def task(self, run_id: str, task: str) -> TaskRow | None:
-        return self._get(self._tasks, run_id, task)
+        return self._group(self._tasks, run_id).get(task)
 
     def put_task(self, row: TaskRow) -> None:
-        self._put(self._tasks, row, row.run_id, row.task)
+        self._put_in_group(self._tasks, row, row.run_id, row.task)
 
     def queued_lanes(self) -> list[tuple[str, str]]:
         self._write(self._tasks)
@@ -366,7 +416,7 @@ class SqliteState:
 
     def running(self) -> list[AttemptRow]:
         self._write(self._attempts)
-        return self._rows(tables.ATTEMPTS, queries.RUNNING, ())
+        return self._select(tables.ATTEMPTS, queries.RUNNING, ())
 
     def running_count(self, pipeline: str | None) -> int:
         self._write(self._attempts)
@@ -379,7 +429,7 @@ class SqliteState:
 
     def attempts(self, run_id: str) -> list[AttemptRow]:
         self._write(self._attempts)
-        return self._rows(tables.ATTEMPTS, queries.ATTEMPTS_OF, (run_id,))
+        return self._select(tables.ATTEMPTS, queries.ATTEMPTS_OF, (run_id,))
 
     def put_attempt(self, row: AttemptRow) -> None:
         self._put(self._attempts, row, row.run_id, row.task, row.number)
@@ -446,11 +496,11 @@ class SqliteState:
 
     def drop_timer(self, key: str) -> None:
         self._change(queries.DROP_TIMER, (key,))
-        self._timers.rows.pop((key,), None)
+        self._timers.unwritten.pop((key,), None)
 
     def due_timers(self, now: float, limit: int) -> list[TimerRow]:
         self._write(self._timers)
-        return self._rows(tables.TIMERS, queries.DUE_TIMERS, (now, limit))
+        return self._select(tables.TIMERS, queries.DUE_TIMERS, (now, limit))
 
     def next_timer_at(self) -> float | None:
         self._write(self._timers)

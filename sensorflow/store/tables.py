@@ -47,6 +47,8 @@ class Table(Generic[Row]):
     columns: str
     #: The row of one key.
     select: str
+    #: The rows of all keys that are the same but for their last column, in order.
+    select_group: str
     #: Keeps a row once only, or replaces the one of its key.
     write: str
     #: Row to columns, and back.
@@ -65,6 +67,7 @@ def _table(
 ) -> Table[Row]:
     names = ", ".join(map(_column, columns))
     where = " AND ".join(f"{column} = ?" for column in key)
+    where_group = " AND ".join(f"{column} = ?" for column in key[:-1]) or "TRUE"
     write = f"INSERT INTO {name} ({names}) VALUES ({', '.join('?' * len(columns))})"
     rest = [column for column in columns if column not in key]
     if replaces:
@@ -75,6 +78,7 @@ def _table(
         key=key,
         columns=names,
         select=f"SELECT {names} FROM {name} WHERE {where}",
+        select_group=f"SELECT {names} FROM {name} WHERE {where_group} ORDER BY {key[-1]}",
         write=write,
         dump=dump,
         load=load,
@@ -104,14 +108,16 @@ def _plain(
     )
     lists_at = tuple(columns.index(column) for column in lists)
 
+    reads_at = tuple((columns.index(column), read) for column, read in reads)
+
     def load(values: Columns) -> Row:
-        named = dict(zip(columns, values, strict=True))
-        for column, read in reads:
-            named[column] = read(named[column])
-        return kind(**named)
+        converted = list(values)
+        for place, read in reads_at:
+            converted[place] = read(converted[place])
+        return kind(*converted)
 
     read_fields = attrgetter(
-        *(f"{column}.value" if column in (enums or {}) else column for column in columns)
+        *(f"{column}._value_" if column in (enums or {}) else column for column in columns)
     )
 
     def dump_with_lists(row: Row) -> Columns:
@@ -201,7 +207,7 @@ def _load_arrival(values: Columns) -> ArrivalRow:
 
 _ATTEMPT = (*(name for name in AttemptRow._fields if name != "consumed"), "consumed")
 _attempt_without_consumed = attrgetter(
-    *("state.value" if name == "state" else name for name in _ATTEMPT[:-1])
+    *("state._value_" if name == "state" else name for name in _ATTEMPT[:-1])
 )
 
 

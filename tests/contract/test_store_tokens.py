@@ -1,6 +1,5 @@
 """What every store must keep of tokens, and list for those that are limited; all stores are tested."""
 
-from dataclasses import replace
 
 import pytest
 
@@ -65,8 +64,8 @@ async def test_odd_events_are_listed_by_the_pipeline_of_the_sensor_that_saw_them
     kinds = [EventState.REJECTED, EventState.ACCEPTED, EventState.UNMATCHED, EventState.REJECTED]
     for seq, kind in enumerate(kinds, start=1):
         state.add_event(event_row(seq, state=kind))
-    state.add_event(replace(event_row(5, state=EventState.REJECTED), sensor=("other", "s")))
-    state.add_event(replace(event_row(6, state=EventState.REJECTED), sensor=None))
+    state.add_event(event_row(5, state=EventState.REJECTED)._replace(sensor=("other", "s")))
+    state.add_event(event_row(6, state=EventState.REJECTED)._replace(sensor=None))
     await store.commit()
 
     def seqs(after: int = 0, before: int | None = None, state: EventState | None = None) -> list[int]:
@@ -80,14 +79,14 @@ async def test_odd_events_are_listed_by_the_pipeline_of_the_sensor_that_saw_them
 
 async def test_backfills_and_alerts_are_listed_by_pipelines(store: Store, state: State) -> None:
     for id, pipeline in (("b1", "a"), ("b2", "b"), ("b3", "a"), ("b4", "c")):
-        state.put_backfill(replace(backfill_row(id), pipeline=pipeline))
+        state.put_backfill(backfill_row(id)._replace(pipeline=pipeline))
     for id, pipeline, dataset in (
         ("a1", "a", ""),
         ("a2", "b", "orders"),
         ("a3", "", "orders"),
         ("a4", "", "x"),
     ):
-        state.put_alert(replace(alert_row(id), pipeline=pipeline, dataset=dataset))
+        state.put_alert(alert_row(id)._replace(pipeline=pipeline, dataset=dataset))
     await store.commit()
     listing = store.listing
     found = listing.backfills(before=None, limit=2, pipelines={"a", "c", "absent"})

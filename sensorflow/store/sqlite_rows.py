@@ -1,0 +1,70 @@
+"""What a transaction has put into the tables and not written, and what is remembered of them."""
+
+from itertools import islice
+from typing import Any, Generic
+
+from sensorflow.store.tables import Row, Table
+
+#: So many rows, or groups of rows, of one table are remembered from transaction to transaction.
+KNOWN = 10_000
+
+
+class Rows(Generic[Row]):
+    """What a transaction has put into one table, by key, and is not written yet."""
+
+    __slots__ = ("table", "unwritten")
+
+    def __init__(self, table: Table[Row]) -> None:
+        self.table = table
+        self.unwritten: dict[Any, Row] = {}
+
+    def forget(self) -> None:
+        """Undo what was put."""
+        self.unwritten.clear()
+
+    def shrink(self) -> None:
+        """Let go of what is remembered beyond a limit; called between transactions."""
+
+
+class KnownRows(Rows[Row]):
+    """Rows that decisions ask for again and again: what was read or put is known to later transactions."""
+
+    __slots__ = ("known",)
+
+    def __init__(self, table: Table[Row]) -> None:
+        super().__init__(table)
+        #: None where the database has no such row.
+        self.known: dict[Any, Row | None] = {}
+
+    def forget(self) -> None:
+        super().forget()
+        self.known.clear()
+
+    def shrink(self) -> None:
+        shrink_to_limit(self.known)
+
+
+class Groups(Rows[Row]):
+    """Rows that are read together: all whose keys are the same but for their last column.
+
+    A group is read before one of its rows is put, so what is known of it is whole.
+    """
+
+    __slots__ = ("known",)
+
+    def __init__(self, table: Table[Row]) -> None:
+        super().__init__(table)
+        self.known: dict[Any, dict[str, Row]] = {}
+
+    def forget(self) -> None:
+        super().forget()
+        self.known.clear()
+
+    def shrink(self) -> None:
+        shrink_to_limit(self.known)
+
+
+def shrink_to_limit(known: dict[Any, Any]) -> None:
+    """Forget what has been known for longest."""
+    for key in list(islice(known, max(0, len(known) - KNOWN))):
+        del known[key]
