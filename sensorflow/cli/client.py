@@ -5,14 +5,19 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
 from sensorflow.cli.common import CliError, Common, ExitCode
 
+if TYPE_CHECKING:
+    from http.client import HTTPConnection, HTTPResponse
+
 TIMEOUT_S = 30.0
 DEFAULT_PORT = 8484
+#: Parameters that name something: a value that none is called is not found, rather than misspelled.
+_NAMES = frozenset({"pipeline", "dataset", "task", "backfill"})
+_WRONG = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY})
 
 
 class RefusedError(CliError):
@@ -54,15 +59,16 @@ def path(*parts: str) -> str:
 class Client:
     """The service at one address. Proxies and redirects are left alone: the token goes nowhere else."""
 
-    def __init__(self, url: str, token: str | None) -> None:
+    def __init__(self, url: str, token: str | None, timeout_s: float = TIMEOUT_S) -> None:
         self.url = url.rstrip("/")
+        self._timeout_s = timeout_s
         self._token = token
         self._parts = _split(self.url)
 
     @classmethod
-    def of(cls, common: Common) -> "Client":
+    def of(cls, common: Common, timeout_s: float = TIMEOUT_S) -> "Client":
         """Return the client that the options name."""
-        return cls(service_url(common), common.token)
+        return cls(service_url(common), common.token, timeout_s)
 
     def get(self, where: str, query: Mapping[str, object | None] | None = None) -> Any:
         """Return the JSON of an answer; parameters that are None are left out."""
@@ -80,20 +86,32 @@ class Client:
                 return
 
     def post(self, where: str, body: bytes, content_type: str = "application/json") -> Any:
-        """Send a body and return the JSON of the answer."""
-        with self._asked("POST", where, body, content_type) as response:
+        """Send the content of a file and return the JSON of the answer."""
+        with self._asked("POST", where, body, content_type, is_content=True) as response:
             return self._document(response)
 
     def tell(self, where: str, **fields: object) -> Any:
-        """Send a JSON object and return the JSON of the answer; fields that are None are left out."""
+        """Send arguments, without those that are None, and return the JSON of the answer."""
         body = {name.rstrip("_"): value for name, value in fields.items() if value is not None}
-        return self.post(where, json.dumps(body).encode())
+        with self._asked("POST", where, json.dumps(body).encode(), "application/json") as response:
+            return self._document(response)
 
     def stream(self, where: str, query: Mapping[str, object | None]) -> Iterator[bytes]:
         """Yield an answer's bytes as they come, however long that takes."""
         with self._asked("GET", _with_query(where, query), endless=True) as response:
             while chunk := response.read1(64 * 1024):
                 yield chunk
+
+    def delete(self, where: str) -> Any:
+        """Take something away and return the JSON of the answer."""
+        with self._asked("DELETE", where) as response:
+            return self._document(response)
+
+    def _connection(self) -> "HTTPConnection":
+        from http.client import HTTPConnection, HTTPSConnection
+
+        connect = HTTPSConnection if self._parts.scheme == "https" else HTTPConnection
+        return connect(self._parts.hostname or "", self._parts.port, timeout=self._timeout_s)
 
     @contextmanager
     def _asked(
@@ -104,19 +122,21 @@ class Client:
         content_type: str = "",
         *,
         endless: bool = False,
-    ) -> Iterator[HTTPResponse]:
+        is_content: bool = False,
+    ) -> "Iterator[HTTPResponse]":
+        from http.client import HTTPException
+
         headers = {"Accept": "application/json, text/plain", "User-Agent": "sensorflow"}
         if content_type:
             headers["Content-Type"] = content_type
         if self._token:
             headers["Authorization"] = f"Bearer {self._token}"
-        connect = HTTPSConnection if self._parts.scheme == "https" else HTTPConnection
-        connection = connect(self._parts.hostname or "", self._parts.port, timeout=TIMEOUT_S)
+        connection = self._connection()
         try:
             connection.request(method, self._parts.path + where, body, headers)
             response = connection.getresponse()
             if response.status >= HTTPStatus.MULTIPLE_CHOICES:
-                raise self._refused(method, response)
+                raise self._refused(response, is_content=is_content)
             if endless and connection.sock is not None:
                 connection.sock.settimeout(None)
             yield response
@@ -132,22 +152,29 @@ class Client:
         finally:
             connection.close()
 
-    def _document(self, response: HTTPResponse) -> Any:
+    def _document(self, response: "HTTPResponse") -> Any:
         try:
             return json.loads(response.read())
         except ValueError:
             raise self._stranger() from None
 
-    def _refused(self, method: str, response: HTTPResponse) -> CliError:
-        """Return the error that a problem document tells of."""
+    def _refused(self, response: "HTTPResponse", *, is_content: bool) -> CliError:
+        """Return the error that a problem document tells of.
+
+        Args:
+            is_content: What was sent stands in a file, so that it is not the call that is wrong.
+        """
         try:
             problem = json.loads(response.read())
             problem["detail"]
         except (ValueError, KeyError, TypeError):
             return self._stranger()
-        code = ExitCode.NOT_FOUND if response.status == HTTPStatus.NOT_FOUND else ExitCode.FAILED
-        if response.status == HTTPStatus.BAD_REQUEST and method == "GET":
-            code = ExitCode.USAGE  # A read has nothing but arguments that could be wrong.
+        code = ExitCode.FAILED
+        if response.status == HTTPStatus.NOT_FOUND:
+            code = ExitCode.NOT_FOUND
+        elif response.status in _WRONG and not is_content:
+            named = {error.get("where") for error in problem.get("errors") or ()}
+            code = ExitCode.NOT_FOUND if named & _NAMES else ExitCode.USAGE
         return RefusedError(code, response.status, problem)
 
     def _stranger(self) -> CliError:

@@ -11,6 +11,8 @@ import typer
 from sensorflow import __version__
 from sensorflow.cli import output
 from sensorflow.cli.backfilling import backfill
+from sensorflow.cli.backing_up import backup
+from sensorflow.cli.beginning import init
 from sensorflow.cli.common import (
     CliError,
     Common,
@@ -20,9 +22,11 @@ from sensorflow.cli.common import (
     shaped,
     with_common,
 )
+from sensorflow.cli.doctor import doctor
+from sensorflow.cli.explaining import why
 from sensorflow.cli.graph import graph
 from sensorflow.cli.operating import cancel, mark, pause, reload, resume, retry, run, withdraw
-from sensorflow.cli.reading import events, logs, runs, status, why
+from sensorflow.cli.reading import events, logs, runs, status
 from sensorflow.cli.sending import emit, ready, redrive
 from sensorflow.core.errors import DefinitionsError, Problem, SensorflowError
 
@@ -103,10 +107,10 @@ def version(common: Common) -> None:
 
 
 _VERBS = (
-    *(validate, serve, demo, graph),
+    *(init, validate, serve, demo, graph),
     *(ready, emit, status, runs, why, logs, events),
     *(run, retry, cancel, mark, pause, resume, backfill, withdraw, redrive, reload),
-    version,
+    *(doctor, backup, version),
 )
 for _verb in _VERBS:
     app.command(_verb.__name__)(with_common(_verb))

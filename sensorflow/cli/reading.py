@@ -1,7 +1,9 @@
-"""The verbs that ask the service: status, runs, why, logs, events."""
+"""The verbs that ask the service: status, runs, logs, events."""
 
 import re
 import sys
+import time
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -11,8 +13,7 @@ from sensorflow.cli import output
 from sensorflow.cli.client import Client, path
 from sensorflow.cli.common import CliError, Common, ExitCode
 
-#: Of so many runs `why` speaks where no partition is named.
-_NEWEST = 5
+_LOOK_EVERY_S = 1.0
 _RUN_STATES = ("waiting", "running", "succeeded", "failed", "cancelled")
 
 
@@ -102,36 +103,6 @@ def runs(
         output.say(common, f"there are more than {limit}; ask for more with --limit")
 
 
-def why(
-    common: Common,
-    pipeline: Annotated[str, typer.Argument(help="The pipeline.")],
-    partition: Annotated[str | None, typer.Argument(help="Default: the newest that are not done.")] = None,
-    task: Annotated[str | None, typer.Argument(help="Only this task.")] = None,
-) -> None:
-    """Say in words why something has not run."""
-    client = Client.of(common)
-    definition = client.get(path("pipelines", pipeline))
-    names = [found["name"] for found in definition["tasks"]]
-    if task is not None and task not in names:
-        known = ", ".join(names)
-        raise CliError(ExitCode.NOT_FOUND, f'there is no task "{task}" in {pipeline}; there are: {known}')
-    if partition or definition["grain"] == "none":
-        answers = [
-            client.get(path("pipelines", pipeline, "why"), {"partition": partition or None, "task": task})
-        ]
-    else:
-        answers = [client.get(path("runs", run["id"], "why")) for run in _not_done(client, pipeline)]
-    if common.json:
-        output.document(answers[0] if partition or definition["grain"] == "none" else {"items": answers})
-        return
-    for answer in answers:
-        _tell_why(answer)
-    if not answers:
-        output.say(
-            common, f"no run of {pipeline} waits, goes or has failed; name a partition to ask for that one"
-        )
-
-
 def logs(
     common: Common,
     run: Annotated[str, typer.Argument(help="A run's id, or PIPELINE/PARTITION.")],
@@ -159,32 +130,56 @@ def logs(
 def events(
     common: Common,
     state: Annotated[EventStateOption | None, typer.Option("--state", help="Only in this state.")] = None,
-    dataset: Annotated[
-        str | None, typer.Option("--dataset", help="Only those that brought it something.")
+    dataset: Annotated[str | None, typer.Option("--dataset", help="Only those that were for it.")] = None,
+    after: Annotated[
+        int | None, typer.Option("--after", min=0, help="Those that came after this number, from there on.")
     ] = None,
-    after: Annotated[int, typer.Option("--after", min=0, help="Only those above this number.")] = 0,
     limit: Annotated[int, typer.Option("--limit", min=1, max=500, help="At most so many.")] = 50,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with those that come.")] = False,
 ) -> None:
-    """List events in the order in which they came."""
-    query = {"state": state, "dataset": dataset, "after": after, "limit": limit}
-    page = Client.of(common).get(path("events"), query)
+    """List the newest events, the last one last."""
+    if follow and common.json:
+        raise CliError(ExitCode.USAGE, "expected --follow or --json, found both: a document has an end")
+    client = Client.of(common)
+    query = {"state": state, "dataset": dataset, "limit": limit}
+    if after is None:
+        page = client.get(path("events"), {**query, "order": "newest"})
+        page["items"].reverse()
+    else:
+        page = client.get(path("events"), {**query, "after": after})
     if common.json:
         output.document(page)
         return
-    rows = [
-        [
-            event["seq"],
-            event["received_at"],
-            event["state"],
-            event["source"],
-            event["id"],
-            event["reason"] or ", ".join(arrival_words(arrival) for arrival in event["arrivals"]),
-        ]
-        for event in page["items"]
-    ]
-    output.table(["seq", "received", "state", "source", "id", "what became of it"], rows)
-    if page["next"]:
+    if follow:
+        _follow(client, query, page["items"], after or 0)
+        return
+    columns = ["seq", "received", "state", "source", "id", "what became of it"]
+    output.table(columns, [_event_row(event) for event in page["items"]])
+    if page["next"] and after is None:
+        first = page["items"][0]["seq"]
+        output.say(
+            common, f"there are more before {first}: ask with --limit, or from the first on with --after 0"
+        )
+    elif page["next"]:
         output.say(common, f"there are more; ask for them with --after {page['items'][-1]['seq']}")
+
+
+def _follow(client: Client, query: Mapping[str, object], found: list[Any], after: int) -> None:
+    """Print events as they come, until somebody interrupts."""
+    while True:
+        for event in found:
+            seq, received, state, *words = _event_row(event)
+            output.line(f"{seq:>8}  {received}  {state:<9}  {'  '.join(map(str, words))}")
+            after = event["seq"]
+        if not found:
+            time.sleep(_LOOK_EVERY_S)
+        found = client.get(path("events"), {**query, "after": after})["items"]
+
+
+def _event_row(event: dict[str, Any]) -> list[object]:
+    made = ", ".join(arrival_words(arrival) for arrival in event["arrivals"])
+    names = ("seq", "received_at", "state", "source", "id")
+    return [*(event[name] for name in names), event["reason"] or made]
 
 
 def arrival_words(arrival: dict[str, Any]) -> str:
@@ -213,27 +208,6 @@ def find_run(client: Client, run: str) -> Any:
         text = f"there is no run of {pipeline} {partition}; see: sensorflow why {pipeline} {partition}"
         raise CliError(ExitCode.NOT_FOUND, text)
     return found[0]
-
-
-def _not_done(client: Client, pipeline: str) -> list[Any]:
-    """Return the newest runs that wait, go or have failed."""
-    found = [
-        run
-        for state in ("waiting", "running", "failed")
-        for run in client.get(path("runs"), {"pipeline": pipeline, "state": state, "limit": _NEWEST})["items"]
-    ]
-    return sorted(found, key=lambda run: (run["created_at"], run["id"]), reverse=True)[:_NEWEST]
-
-
-def _tell_why(answer: dict[str, Any]) -> None:
-    run = f"run {answer['run']}" if answer["run"] else "no run yet"
-    output.line(" ".join(word for word in (answer["pipeline"], answer.get("partition"), f"({run})") if word))
-    width = max((len(task["name"]) for task in answer["tasks"]), default=0)
-    for task in answer["tasks"]:
-        words = [wait["text"] for wait in task["waiting_for"]] or [""]
-        output.line(f"  {task['name'].ljust(width)}  {task['state']:<9}  {words[0]}".rstrip())
-        for text in words[1:]:
-            output.line(f"  {' ' * width}  {' ' * 9}  {text}")
 
 
 def _run_row(run: dict[str, Any]) -> list[object]:

@@ -33,10 +33,13 @@ _FIRST_SCHEMA = (
     """CREATE TABLE partitions (
         dataset TEXT NOT NULL, partition TEXT NOT NULL, start REAL, version INTEGER NOT NULL,
         arrivals INTEGER NOT NULL, first_at REAL NOT NULL, last_at REAL NOT NULL, ready_at REAL,
-        withdrawn INTEGER NOT NULL,
+        withdrawn INTEGER NOT NULL, beside TEXT NOT NULL,
         PRIMARY KEY (dataset, partition)
     ) WITHOUT ROWID""",
     "CREATE INDEX partitions_ready ON partitions (dataset, start) WHERE version > 0 AND withdrawn = 0",
+    """CREATE INDEX partitions_ready_beside
+        ON partitions (dataset, beside, coalesce(start, -1e300), partition)
+        WHERE beside <> '' AND version > 0 AND withdrawn = 0""",
     """CREATE INDEX partitions_ready_at ON partitions (dataset, ready_at)
         WHERE version > 0 AND withdrawn = 0 AND start IS NULL""",
     """CREATE INDEX partitions_partial ON partitions (dataset)

@@ -1,42 +1,30 @@
 """The command line by itself: options, exit codes, and what it says where."""
 
 import json
+import os
 import socket
-from collections.abc import Callable
-from dataclasses import dataclass
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
 from sensorflow import __version__
-from sensorflow.cli import main
+from sensorflow.cli.commands import app as command_line
 from sensorflow.cli.output import plain
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """How a call of the command line ended."""
-
-    code: int
-    out: str
-    err: str
-
+from tests.calling import Ended, called
 
 Cli = Callable[..., Ended]
 
 
 @pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Cli:
+def cli(monkeypatch: pytest.MonkeyPatch) -> Cli:
     for name in ("SENSORFLOW_HOME", "SENSORFLOW_URL", "SENSORFLOW_TOKEN"):
         monkeypatch.delenv(name, raising=False)
-
-    def call(*arguments: str) -> Ended:
-        with pytest.raises(SystemExit) as left:
-            main(arguments)
-        captured = capsys.readouterr()
-        return Ended(int(left.value.code or 0), captured.out, captured.err)
-
-    return call
+    return called
 
 
 @pytest.fixture
@@ -229,3 +217,82 @@ def test_help_of_a_verb_names_the_common_options(cli: Cli) -> None:
 
 def test_text_of_an_event_cannot_steer_the_terminal() -> None:
     assert plain("a\x1b[2Jb\u009bc\x7f") == "a\ufffd[2Jb\ufffdc\ufffd"
+
+
+def verbs(group: Any, *above: str) -> Iterator[tuple[str, ...]]:
+    """Yield every verb, those with two words as two."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from verbs(command, *above, name)
+        else:
+            yield (*above, name)
+
+
+def test_the_common_options_stand_before_or_after_every_verb(cli: Cli) -> None:
+    options = (
+        "-q",
+        "-v",
+        "--no-input",
+        "--json",
+        "--home",
+        ".",
+        "--url",
+        "http://127.0.0.1:1",
+        "--token",
+        "x",
+    )
+    root: Any = typer.main.get_command(command_line)
+    for verb in verbs(root):
+        assert cli(*options, *verb, "--help").code == 0, verb
+        assert cli(*verb, *options, "--help").code == 0, verb
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["why", "--help"]])
+def test_help_and_version_load_nothing_heavy(arguments: list[str]) -> None:
+    heavy = {"aiohttp", "asyncio", "http.client", "rich", "ruamel", "sqlite3", "ssl", "structlog"}
+    if "why" not in arguments:
+        heavy.add("pydantic")  # Typer itself reads the arguments of a verb by it.
+    script = (
+        "import sys\nfrom sensorflow.cli import main\n"
+        "try:\n    main(sys.argv[1:])\n"
+        "finally:\n    print(*sys.modules, file=sys.stderr)\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True
+    )
+    assert heavy & set(ended.stderr.split()) == set()
+
+
+def test_colours_are_left_out_where_no_color_is_set() -> None:
+    script = "from sensorflow.cli import output\noutput.table(['task', 'state'], [['load', 'succeeded']])\n"
+    shown = {}
+    for name, more in (("colours", {}), ("none", {"NO_COLOR": "1"})):
+        ours, theirs = os.openpty()
+        environ = {key: value for key, value in os.environ.items() if key != "NO_COLOR"}
+        with os.fdopen(theirs, "wb") as terminal:
+            subprocess.run(
+                [sys.executable, "-c", script],
+                stdout=terminal,
+                check=True,
+                env={**environ, "TERM": "xterm-256color", **more},
+            )
+        with os.fdopen(ours, "rb", buffering=0) as screen:
+            shown[name] = screen.read(4096)
+    assert b"\x1b[32m" in shown["colours"] and b"\x1b[3" not in shown["none"]
+
+
+def test_a_shell_completes_verbs_and_options(cli: Cli) -> None:
+    environ = {
+        **os.environ,
+        "_SENSORFLOW_COMPLETE": "complete_bash",
+        "COMP_WORDS": "sensorflow back",
+        "COMP_CWORD": "1",
+    }
+    ended = subprocess.run(
+        [sys.executable, "-c", "from sensorflow.cli import main; main()"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environ,
+    )
+    assert ended.stdout.split() == ["backfill", "backup"]

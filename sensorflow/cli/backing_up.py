@@ -1,0 +1,55 @@
+"""The verb that copies the store."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sensorflow.cli import output
+from sensorflow.cli.common import CliError, Common, ExitCode
+
+
+def backup(
+    common: Common,
+    file: Annotated[Path, typer.Argument(help="Where to; it must not exist yet.")],
+) -> None:
+    """Copy the store to a file, also while the service serves; the copy is checked."""
+    from sensorflow.cli.doctor.finding import size
+    from sensorflow.config.settings import load_settings
+    from sensorflow.store.sqlite_file import back_up
+
+    store = common.home_dir / load_settings(common.home_dir, os.environ).store
+    if not store.exists():
+        text = f"there is no store {store}: is {common.home_dir} the home? name it with --home"
+        raise CliError(ExitCode.NOT_FOUND, text)
+    try:
+        with _progress(common) as copied:
+            report = back_up(store, file, copied)
+    except FileExistsError:
+        text = f"{file} is there already and is left as it is; name another file"
+        raise CliError(ExitCode.FAILED, text) from None
+    if common.json:
+        output.document(
+            {"file": str(file), "bytes": report.size, "newest_event": report.newest_seq, "integrity": "ok"}
+        )
+        return
+    output.line(f"{file}: {size(report.size)}, whole, up to event {report.newest_seq}")
+    output.say(common, "how to restore it: see the how-to, Back up and restore")
+
+
+@contextmanager
+def _progress(common: Common) -> Iterator[Callable[[int, int], None]]:
+    """Give what is told of pages copied: a bar where somebody looks."""
+    if common.quiet or not sys.stderr.isatty():
+        yield lambda done, pages: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True)) as bar:
+        task = bar.add_task("copying", total=None)
+        yield lambda done, pages: bar.update(task, completed=done, total=pages)
