@@ -13,6 +13,8 @@ from sensorflow.web.problems import shown
 from sensorflow.web.schemas import ErrorPlace, printable
 
 _NAME = re.compile(r"[a-z0-9]+")
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
+_ESCAPED = re.compile(r"\\(.)")
 _REQUIRED = ("specversion", "id", "source", "type")
 #: Attributes with fields of their own in `Event`; the others are its extensions.
 _OWN = frozenset({*_REQUIRED, "subject", "time", "data", "data_base64"})
@@ -59,7 +61,7 @@ def read_binary(headers: Mapping[str, str], content_type: str, body: bytes) -> E
         NoEventError: they make none.
     """
     document: dict[str, JsonValue] = {
-        name.lower().removeprefix("ce-"): unquote(sent_text(value))
+        name.lower().removeprefix("ce-"): _header_text(name, value)
         for name, value in headers.items()
         if name.lower().startswith("ce-")
     }
@@ -76,6 +78,18 @@ def read_binary(headers: Mapping[str, str], content_type: str, body: bytes) -> E
         else:
             document["data_base64"] = base64.b64encode(body).decode()
     return read_structured(document)
+
+
+def _header_text(name: str, value: str) -> str:
+    """Return what a header says: first out of its quotes, as older senders write it, then percent-decoded."""
+    if quoted := _QUOTED.fullmatch(value):
+        value = _ESCAPED.sub(r"\1", quoted[1])
+    try:
+        return unquote(sent_text(value), errors="strict")
+    except UnicodeDecodeError:
+        place = f"/{name.lower().removeprefix('ce-')}"
+        expected = "a text of UTF-8, percent-encoded"
+        raise NoEventError([ErrorPlace(where=place, expected=expected, found=shown(value))]) from None
 
 
 def _event(document: Mapping[str, JsonValue]) -> Event:

@@ -5,6 +5,7 @@ import re
 from aiohttp import web
 
 from sensorflow.core.vocabulary import Scope
+from sensorflow.web.hooks import hook_sensor
 from sensorflow.web.problems import bad_request
 from sensorflow.web.routes import Routes
 
@@ -16,14 +17,21 @@ routes = Routes("Telling it")
 _ANSWERS = {"answers": "text/plain", "query": None}
 
 
-@routes.options("/api/v1/events", scope=Scope.EMIT, limited=True, operation="ask_to_send", **_ANSWERS)
-@routes.options("/hooks/{sensor}", scope=None, operation="ask_to_call_shared_hook", **_ANSWERS)
-@routes.options("/hooks/{pipeline}/{sensor}", scope=None, operation="ask_to_call_hook", **_ANSWERS)
+@routes.options("/api/v1/events", scope=Scope.EMIT, limited=True, **_ANSWERS)
 async def ask_to_send(request: web.Request) -> web.Response:
-    """Let a sender of CloudEvents ask whether it may send: it may, as often as it likes.
+    """Let a sender of CloudEvents ask whether it may send: it may, as often as it likes."""
+    return _granted(request)
 
-    What it sends is then believed, or not, as all that is posted there.
-    """
+
+@routes.options("/hooks/{sensor}", scope=None, operation="ask_to_call_shared_hook", **_ANSWERS)
+@routes.options("/hooks/{pipeline}/{sensor}", scope=None, **_ANSWERS)
+async def ask_to_call_hook(request: web.Request) -> web.Response:
+    """Let a sender ask whether it may call a webhook; what it sends then has to be signed all the same."""
+    hook_sensor(request)
+    return _granted(request)
+
+
+def _granted(request: web.Request) -> web.Response:
     headers = {"Allow": "OPTIONS, POST"}
     origin = request.headers.get("WebHook-Request-Origin")
     if origin is not None:

@@ -37,13 +37,9 @@ _DECLARED = {
 async def hook(request: web.Request) -> web.Response:
     """Take what a sender posts to a webhook sensor."""
     api = request.app[API]
-    key = (request.match_info.get("pipeline", SHARED), request.match_info["sensor"])
     # Before all else: what is too large is not even looked at.
     body = await read_body(request, api.body_limit)
-    sensor = api.definitions().sensors.get(key)
-    if sensor is None or not isinstance(sensor.options, WebhookOptions):
-        raise not_found(f"there is no webhook {request.path}")
-    auth = sensor.options.auth
+    key, auth = hook_sensor(request)
     try:
         verify(auth, request.headers, body, api.clock.now())
     except SignatureError as error:
@@ -57,6 +53,19 @@ async def hook(request: web.Request) -> web.Response:
         content=hashlib.sha256(body).hexdigest(),
     )
     return receipts_answer([stored(await api.submit(Observed(event=event, sensor=key)))])
+
+
+def hook_sensor(request: web.Request) -> tuple[tuple[str, str], WebhookAuth]:
+    """Return the webhook sensor that a path names, and by what its sender is believed.
+
+    Raises:
+        ProblemError: 404, there is none.
+    """
+    key = (request.match_info.get("pipeline", SHARED), request.match_info["sensor"])
+    sensor = request.app[API].definitions().sensors.get(key)
+    if sensor is None or not isinstance(sensor.options, WebhookOptions):
+        raise not_found(f"there is no webhook {request.path}")
+    return key, sensor.options.auth
 
 
 def _delivery_id(request: web.Request) -> str | None:

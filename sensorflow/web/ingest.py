@@ -86,7 +86,9 @@ class EventsQuery(Query):
 )
 async def events(request: web.Request, query: EventsQuery) -> web.Response:
     """Take CloudEvents: one, structured or binary, or many, as a batch or as lines."""
-    if "ce-id" in request.headers or "ce-specversion" in request.headers:
+    # What is structured may have these headers too; its body says all.
+    has_headers = "ce-id" in request.headers or "ce-specversion" in request.headers
+    if has_headers and request.content_type not in (STRUCTURED, BATCH):
         return await _one(request, binary=True)
     kind = require_type(request, STRUCTURED, BATCH, LINES)
     return await (
