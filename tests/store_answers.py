@@ -23,6 +23,7 @@ def questions(state: State) -> list[Any]:
         *(lambda name=name, key=key: state.run_of(name, key) for name in names for key in keys),
         *(lambda name=name: state.partitions(name, keys) for name in names),
         *(lambda name=name, at=at: state.newest_ready(name, at) for name in names for at in bounds),
+        *(lambda name=name, at=at: state.newest_ready(name, at, "é") for name in names for at in bounds),
         *(lambda name=name: state.newest_arrival(name) for name in names),
         *(
             lambda ask=ask, name=name, since=since, before=before, limit=limit: ask(

@@ -55,6 +55,7 @@ def partition_row(
     ready_at: float | None = 1000.0,
     withdrawn: bool = False,
     arrivals: int = 1,
+    beside: str = "",
 ) -> PartitionRow:
     return PartitionRow(
         dataset=dataset,
@@ -66,6 +67,7 @@ def partition_row(
         last_at=last_at,
         ready_at=ready_at if version else None,
         withdrawn=withdrawn,
+        beside=beside,
     )
 
 

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from sensorflow.config.models import AllItem, AnyItem, AtLeastItem, ByDimension, DatasetItem, Last, Offset
 from sensorflow.config.partitions import described, key_dimensions, plain
-from sensorflow.config.problems import NOT_YET, suggestion
+from sensorflow.config.problems import suggestion
 from sensorflow.config.yaml import Document, Path, shown
 from sensorflow.core.errors import Problem
 from sensorflow.core.partitions import calendar_of, comparable, is_finer
@@ -212,10 +212,12 @@ class InputCompiler:
     def _check_dimensions(self, dataset: str, selection: Selection, way: _Way, path: Path) -> None:
         theirs = self.datasets[dataset].partitioning
         if selection is Selection.LATEST:
-            # The newest of all partitions is known, not that of some keys.
+            # The newest of all partitions is known, and that of all their keys, but not that of some.
             common = [name for name in key_dimensions(theirs) if name in key_dimensions(self.own)]
-            if named := (*common, *way.keys):
-                message = f"latest by the dimension {named[0]} of {dataset}: {NOT_YET}"
+            extra = [name for name in key_dimensions(theirs) if name not in common]
+            if way.keys or (common and extra):
+                words = f"a way to read that needs all of them, because {self._sides(dataset)}"
+                message = f"expected, by the dimension {extra[0]} of {dataset}, {words}; found latest"
                 self.grain_problems.append(self.document.problem(path, message))
             return
         for name, cut in only_theirs(self.own, theirs).items():

@@ -12,6 +12,7 @@ from sensorflow.core.partitions import bounds, iso, read_partition
 from sensorflow.core.readiness import Condition, Readiness, missing_parts
 from sensorflow.core.runs import within
 from sensorflow.core.schedules import next_time
+from sensorflow.core.selection import shared_keys
 from sensorflow.core.state import PartitionRow, RunRow, State, TaskRow
 from sensorflow.core.states import ENDED, AttemptState, RunState, TaskState
 from sensorflow.core.vocabulary import (
@@ -249,6 +250,9 @@ class _Explainer:
         named = f"{leaf.dataset} {key}" if key else leaf.dataset
         if key is None:
             named = f"any partition of {leaf.dataset}"
+            own, run_key = self.pipeline.partitioning, self.readiness.partition
+            if (beside := shared_keys(own, run_key, dataset.partitioning)) is not None:
+                named += f" of {beside}"
             if bounds(self.pipeline.partitioning, self.readiness.partition) is not None:
                 named += f" not after {self.readiness.partition}"
         if self.pipeline.partitioning.grain is Grain.NONE and condition.ready:

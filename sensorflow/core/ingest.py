@@ -15,7 +15,7 @@ from sensorflow.core.messages import (
     Redrive,
     WithdrawPartition,
 )
-from sensorflow.core.partitions import bounds
+from sensorflow.core.partitions import beside_calendar, bounds
 from sensorflow.core.readiness import complete, quiet_timer
 from sensorflow.core.reading import read_rule, read_text, read_time
 from sensorflow.core.state import (
@@ -316,6 +316,7 @@ def _arrive(turn: Turn, claim: _Claim, seq: int) -> tuple[Arrival, Reached]:
             first_at=now,
             last_at=now,
             ready_at=now if newer else None,
+            beside=beside_calendar(dataset.partitioning, claim.partition),
         )
     else:
         row = before._replace(

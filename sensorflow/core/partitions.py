@@ -104,6 +104,12 @@ def join_key(partitioning: Partitioning, keys: Mapping[str, str]) -> str:
     return _JOINT.join(keys[name] for name, _ in partitioning.dimensions)
 
 
+def beside_calendar(partitioning: Partitioning, key: str) -> str:
+    """Return the keys of all dimensions that are not of the calendar, joined; empty for a single grain."""
+    keys = dimension_keys(partitioning, key)
+    return _JOINT.join(keys[name] for name, each in partitioning.dimensions if each.grain not in _CALENDAR)
+
+
 def calendar_of(partitioning: Partitioning) -> Partitioning | None:
     """Return the grain of the calendar itself, or that of several dimensions; None where there is none."""
     if partitioning.grain in _CALENDAR:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from sensorflow.core.definitions import Definitions
 from sensorflow.core.partitions import bounds, calendar_of
-from sensorflow.core.selection import selected
+from sensorflow.core.selection import selected, shared_keys
 from sensorflow.core.state import PartitionRow, State
 from sensorflow.core.vocabulary import (
     DatasetDefinition,
@@ -161,7 +161,8 @@ class Readiness:
         limits = bounds(self.pipeline.partitioning, self.partition)
         if limits is not None and calendar_of(theirs) is not None:
             not_after = limits.start
-        row = self.state.newest_ready(item.dataset, not_after)
+        beside = shared_keys(self.pipeline.partitioning, self.partition, theirs)
+        row = self.state.newest_ready(item.dataset, not_after, beside)
         named: tuple[str | None, ...] = ("" if theirs.grain is Grain.NONE else None,)
         if row is None or not self._counts(item, row):
             return self._leaf(item, {}, named, holds=False)

@@ -96,6 +96,18 @@ def reading_range(
         return None, None
 
 
+def shared_keys(own: Partitioning, key: str, theirs: Partitioning) -> str | None:
+    """Return, of a run, the keys by which `latest` is narrowed: as `beside_calendar` of what it may read.
+
+    None where the dataset has no dimension beside the calendar that the pipeline has too.
+    """
+    names = [name for name, _ in _meeting(theirs) if name != _CALENDAR]
+    keys = _keys(own, key)
+    if theirs.grain is not Grain.SEVERAL or not any(name in keys for name in names):
+        return None
+    return "|".join(keys[name] for name in names)
+
+
 # Along one dimension
 
 

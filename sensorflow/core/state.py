@@ -57,6 +57,8 @@ class PartitionRow(NamedTuple):
     ready_at: float | None = None
     #: Taken back by an operator, until the next arrival.
     withdrawn: bool = False
+    #: Of several dimensions, the keys of those that are not of the calendar, joined; else empty.
+    beside: str = ""
 
     @property
     def ready(self) -> bool:
@@ -315,10 +317,13 @@ class State(Protocol):
     def partitions(self, dataset: str, keys: Iterable[str]) -> Mapping[str, PartitionRow]:
         """Return those of `keys` that have had an arrival."""
 
-    def newest_ready(self, dataset: str, not_after: float | None) -> PartitionRow | None:
+    def newest_ready(
+        self, dataset: str, not_after: float | None, beside: str | None = None
+    ) -> PartitionRow | None:
         """Return the ready partition with the latest start, not after `not_after` where given.
 
-        Of partitions without bounds it is the one that became ready last.
+        Of partitions without bounds it is the one that became ready last. With `beside` only those
+        count whose other dimensions have these keys.
         """
 
     def newest_arrival(self, dataset: str) -> PartitionRow | None:

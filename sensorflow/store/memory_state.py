@@ -137,6 +137,12 @@ def _ready_place(row: PartitionRow) -> tuple[Hashable, Key] | None:
     return row.dataset, (row.start, row.partition)
 
 
+def _ready_beside_place(row: PartitionRow) -> tuple[Hashable, Key] | None:
+    if not row.ready or not row.beside:
+        return None
+    return (row.dataset, row.beside), (_BELOW_ALL if row.start is None else row.start, row.partition)
+
+
 def _ready_without_bounds_place(row: PartitionRow) -> tuple[Hashable, Key] | None:
     if not row.ready or row.start is not None:
         return None
@@ -210,6 +216,7 @@ class MemoryState:
         self.all_partitions: Table[PartitionRow] = Table()
         self.partitions_of_dataset = self.all_partitions.lines(lambda row: (row.dataset, (row.partition,)))
         self._ready = self.all_partitions.lines(_ready_place)
+        self._ready_beside = self.all_partitions.lines(_ready_beside_place)
         self._ready_without_bounds = self.all_partitions.lines(_ready_without_bounds_place)
         self._arrived = self.all_partitions.lines(lambda row: (row.dataset, (row.last_at, row.partition)))
         self._parts: Table[Mapping[str, PartRow]] = Table()
@@ -343,9 +350,15 @@ class MemoryState:
         rows = self.all_partitions.rows
         return {key: rows[dataset, key] for key in keys if (dataset, key) in rows}
 
-    def newest_ready(self, dataset: str, not_after: float | None) -> PartitionRow | None:
-        ready = self._ready.of(dataset)
+    def newest_ready(
+        self, dataset: str, not_after: float | None, beside: str | None = None
+    ) -> PartitionRow | None:
         bound = _ABOVE_ALL if not_after is None else not_after
+        if beside is not None:
+            line = self._ready_beside.of((dataset, beside))
+            place = bisect_right(line, bound, key=lambda place: place[0])
+            return self.all_partitions.rows[dataset, line[place - 1][1]] if place else None
+        ready = self._ready.of(dataset)
         found = bisect_right(ready, bound, key=lambda place: place[0])
         if found:
             return self.all_partitions.rows[dataset, ready[found - 1][1]]

@@ -56,6 +56,12 @@ NEWEST_READY = f"""
     WHERE dataset = ? AND {_IS_READY} AND start <= ?
     ORDER BY start DESC, partition DESC LIMIT 1"""
 
+# What has no bounds stands before all that has.
+NEWEST_READY_BESIDE = f"""
+    SELECT {PARTITIONS.columns} FROM partitions INDEXED BY partitions_ready_beside
+    WHERE dataset = ? AND beside = ? AND beside <> '' AND {_IS_READY} AND coalesce(start, -1e300) <= ?
+    ORDER BY coalesce(start, -1e300) DESC, partition DESC LIMIT 1"""
+
 NEWEST_READY_WITHOUT_BOUNDS = f"""
     SELECT {PARTITIONS.columns} FROM partitions
     WHERE dataset = ? AND {_IS_READY} AND start IS NULL

@@ -289,10 +289,14 @@ class SqliteState:
         there = ((key, found[key] if key in found else known[dataset, key]) for key in wanted)
         return {key: row for key, row in there if row is not None}
 
-    def newest_ready(self, dataset: str, not_after: float | None) -> PartitionRow | None:
+    def newest_ready(
+        self, dataset: str, not_after: float | None, beside: str | None = None
+    ) -> PartitionRow | None:
         self._write(self._partitions)
         table = tables.PARTITIONS
         bound = float("inf") if not_after is None else not_after
+        if beside is not None:
+            return self._row(table, queries.NEWEST_READY_BESIDE, (dataset, beside, bound))
         newest = self._row(table, queries.NEWEST_READY, (dataset, bound))
         return newest or self._row(table, queries.NEWEST_READY_WITHOUT_BOUNDS, (dataset,))
 

@@ -281,6 +281,21 @@ def test_the_newest_ready_partition_is_found_not_after_a_bound(state: State) -> 
     assert newest and newest.partition == "2013-01-03"
 
 
+def test_the_newest_ready_partition_is_found_among_those_of_the_same_other_keys(state: State) -> None:
+    for day, region in ((1, "eu"), (2, "us"), (3, "eu"), (4, "us")):
+        state.put_partition(partition_row(f"2013-01-0{day}|{region}", start=float(day), beside=region))
+    for bound, partition in ((None, "2013-01-03|eu"), (2.0, "2013-01-01|eu"), (0.0, None)):
+        newest = state.newest_ready("orders", bound, "eu")
+        assert (newest.partition if newest else None) == partition
+    state.put_partition(partition_row("2013-01-03|eu", start=3.0, version=0, beside="eu"))
+    newest = state.newest_ready("orders", None, "eu")
+    assert newest and newest.partition == "2013-01-01|eu"
+    state.put_partition(partition_row("b|eu", start=None, beside="b|eu"))
+    newest = state.newest_ready("orders", 0.0, "b|eu")
+    assert newest and newest.partition == "b|eu"
+    assert state.newest_ready("orders", None, "asia") is None
+
+
 def test_of_partitions_without_bounds_the_newest_is_the_one_that_became_ready_last(state: State) -> None:
     state.put_partition(partition_row("a", start=None, ready_at=30.0))
     state.put_partition(partition_row("b", start=None, ready_at=20.0))

@@ -199,16 +199,19 @@ def test_so_many_of_the_keys_can_be_enough() -> None:
             "0.partitions.region: expected same, because the pipeline has the dimension region too, found a list",
         ),
         (
-            DAY_REGION,
-            DAY_REGION,
+            "{several: {day: daily, kind: key}}",
+            "{several: {day: daily, kind: key, region: {keys: [eu, us]}}}",
             "{dataset: d, partitions: latest}",
-            "0: latest by the dimension region of d: not supported yet by this version",
+            "0: expected, by the dimension region of d, a way to read that needs all of them, because d is "
+            "several (day: daily in UTC; kind: key; region: keys eu, us), the pipeline several "
+            "(day: daily in UTC; kind: key); found latest",
         ),
         (
             "daily",
             DAY_REGION,
             "{dataset: d, partitions: {day: latest, region: [eu]}}",
-            "0: latest by the dimension region of d: not supported yet by this version",
+            "0: expected, by the dimension region of d, a way to read that needs all of them, because d is "
+            "several (day: daily in UTC; region: keys eu, us), the pipeline daily in UTC; found latest",
         ),
     ],
 )  # fmt: skip

@@ -548,3 +548,19 @@ def test_the_timers_of_a_cancelled_run_start_nothing() -> None:
     flow.send(CancelRun(run_id=run_of(flow, "p", DAY).id))
     flow.pass_time(120)
     assert fired(flow) == []
+
+
+def test_the_latest_of_several_dimensions_is_that_of_the_same_keys() -> None:
+    joined = task("join", same("a"), reads("b", Selection.LATEST))
+    flow = service(
+        pipeline("p", joined, partitioning=BOTH),
+        datasets=(dataset("a", BOTH), dataset("b", BOTH)),
+    )
+    flow.ready("b", "2026-05-30|us")
+    flow.ready("a", "2026-06-01|eu")
+    flow.ready("b", "2026-06-02|eu")
+    (wait,) = waits(flow, "p", "2026-06-01|eu", "join")
+    assert wait.text.startswith("waiting for any partition of b of eu not after 2026-06-01|eu")
+    flow.ready("b", "2026-05-29|eu")
+    (order,) = flow.started
+    assert (order.partition, list(order.inputs["b"])) == ("2026-06-01|eu", ["2026-05-29|eu"])
