@@ -56,15 +56,15 @@ class Observing:
         """Let commits end again."""
         self._may_commit.set()
 
-    async def until(self, holds: Callable[["Observing"], bool]) -> None:
+    async def until(self, holds: Callable[["Observing"], bool], *, patience_s: float = PATIENCE_S) -> None:
         """Wait until it holds of what was brought and reported so far."""
-        async with asyncio.timeout(PATIENCE_S), self._changed:
+        async with asyncio.timeout(patience_s), self._changed:
             try:
                 await self._changed.wait_for(
                     lambda: holds(self) or (self._task is not None and self._task.done())
                 )
             except asyncio.CancelledError:
-                print("so far:", self.paths, self.reports)  # noqa: T201  # What a failing test shows.
+                print("so far:", len(self.events), self.paths[:100], self.reports[-100:])  # noqa: T201  # What a failing test shows.
                 raise
         assert self._task is not None
         if self._task.done():

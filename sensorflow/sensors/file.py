@@ -19,7 +19,7 @@ from sensorflow.sensors.tree import FileVersion, Folder, topmost
 from sensorflow.sensors.watch import SHOWN, Noticed, Watch
 
 #: Files in one commit at most.
-BATCH = 500
+BATCH = 100
 #: What the watcher says within so long is looked at together.
 GATHER_S = 0.01
 

@@ -282,13 +282,13 @@ async def test_thousands_of_files_at_once_come_each_exactly_once(tmp_path: Path,
     async with observing(tmp_path, kind=SoonRescanningSensor) as seen:
         await seen.until_well()
         # By a process of its own: a thread would share its time with the sensor.
-        writer = await asyncio.create_subprocess_exec(sys.executable, "-c", WRITE_MANY, landing, "5000")
+        writer = await asyncio.create_subprocess_exec(sys.executable, "-c", WRITE_MANY, landing, "2000")
         assert await writer.wait() == 0
-        await seen.until(lambda so_far: len(so_far.events) >= 5_000)
+        await seen.until(lambda so_far: len(so_far.events) >= 2_000)
         scans = len(seen.reports)
         await seen.until(lambda so_far: len(so_far.reports) >= scans + 2)
-    assert Counter(seen.paths) == Counter(f"landing/d{number}.csv" for number in range(5_000))
-    assert max(seen.batches) <= 500
+    assert Counter(seen.paths) == Counter(f"landing/d{number}.csv" for number in range(2_000))
+    assert max(seen.batches) <= 100
 
 
 async def test_a_folder_is_whole_once_its_marker_is_there(tmp_path: Path, landing: Path) -> None:
