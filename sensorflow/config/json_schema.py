@@ -51,7 +51,7 @@ class DescribedSchema(GenerateJsonSchema):
             member = document.get("properties", {}).get(alias or name)
             if member is None:
                 continue
-            if found.exclude_if is not None or self.mode == "validation":
+            if found.exclude_if is not None:
                 without_null(member)
             if name in words:
                 member.setdefault("description", words[name])

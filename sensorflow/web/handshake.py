@@ -7,7 +7,7 @@ from aiohttp import web
 from sensorflow.core.vocabulary import Scope
 from sensorflow.web.hooks import hook_sensor
 from sensorflow.web.problems import bad_request
-from sensorflow.web.routes import Routes
+from sensorflow.web.routes import Routes, methods_of
 
 #: A DNS name, as of the sender's system.
 _ORIGIN = re.compile(r"[A-Za-z0-9*_.:/-]{1,255}")
@@ -32,7 +32,7 @@ async def ask_to_call_hook(request: web.Request) -> web.Response:
 
 
 def _granted(request: web.Request) -> web.Response:
-    headers = {"Allow": "OPTIONS, POST"}
+    headers = {"Allow": ", ".join(methods_of(request))}
     origin = request.headers.get("WebHook-Request-Origin")
     if origin is not None:
         if not _ORIGIN.fullmatch(origin):

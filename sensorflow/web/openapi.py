@@ -13,7 +13,8 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from sensorflow import __version__
-from sensorflow.config.json_schema import DescribedSchema
+from sensorflow.config.json_schema import DescribedSchema, without_null
+from sensorflow.web.formats import AnyJson
 from sensorflow.web.routes import Content, NoQuery, Route, Routes
 from sensorflow.web.schemas import ProblemDocument
 
@@ -233,8 +234,9 @@ def problems_of(route: Route) -> dict[int, str]:
         found[404] = "What the path names is not there."
     if taken:
         found[413] = "The body is too large."
-    if route.body is not None:
+    if taken and AnyJson not in route.accepts.values():
         found[415] = "The body is of another content type."
+    if route.body is not None:
         found[422] = "The body was read, and something in it is wrong."
     if not route.any_host:
         found[421] = "The `Host` is none of this service."
@@ -264,6 +266,7 @@ def _query_parameters(route: Route, schemas: _Schemas) -> Iterable[dict[str, Any
     model = schemas.of(route.query)
     for name, found in model["properties"].items():
         schema = dict(found)
+        without_null(schema)
         words = {"description": schema.pop("description")} if "description" in schema else {}
         required = name in model.get("required", ())
         yield {"name": name, "in": "query", "required": required, **words, "schema": schema}

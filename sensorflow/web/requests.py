@@ -2,16 +2,22 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, ConfigDict, Field, JsonValue
 
 from sensorflow.web.schemas import Name, Schema, iso_time
 
 Reason = Annotated[str, Field(max_length=2000)]
 
 
+def _example(**fields: JsonValue) -> ConfigDict:
+    """Return the configuration of a model with an example for its document."""
+    return ConfigDict(json_schema_extra={"examples": [fields]})
+
+
 class ReadyBody(Schema):
     """Says that a dataset's partition, or a part of it, is there."""
 
+    model_config = _example(dataset="orders", partition="2026-03-08", part="eu")
     dataset: Name
     partition: Name | None = None
     part: Name | None = None
@@ -31,6 +37,7 @@ class ReasonBody(Schema):
 class RunBody(ReasonBody):
     """Asks for a pipeline's run for a partition."""
 
+    model_config = _example(pipeline="sales", partition="2026-03-08")
     pipeline: Name
     #: Absent for pipelines without partitions.
     partition: Name | None = None
@@ -57,6 +64,7 @@ class MarkBody(ReasonBody):
 class WithdrawBody(Schema):
     """Takes a partition back, or a part of it."""
 
+    model_config = _example(partition="2026-03-08", reason="the file was cut off")
     #: Absent for datasets without partitions.
     partition: Name | None = None
     part: Name | None = None
@@ -66,6 +74,7 @@ class WithdrawBody(Schema):
 class BackfillBody(ReasonBody):
     """Asks for runs for many partitions: a range, both ends included, or a list."""
 
+    model_config = _example(**{"pipeline": "sales", "from": "2026-03-08", "to": "2026-03-09"}, dry_run=True)
     pipeline: Name
     first: Annotated[Name | None, Field(alias="from")] = None
     last: Annotated[Name | None, Field(alias="to")] = None

@@ -109,6 +109,13 @@ def route_of(request: web.Request) -> Route | None:
     return request.app[DECLARED].get(request.match_info.handler)
 
 
+def methods_of(request: web.Request) -> list[str]:
+    """Return the methods that are declared for the path that a request goes to."""
+    asked = route_of(request)
+    assert asked is not None, "a request that a handler got has a route"
+    return sorted(route.method for route in request.app[DECLARED].values() if route.path == asked.path)
+
+
 class Routes:
     """The routes of one subject."""
 
@@ -166,7 +173,10 @@ def add_routes(app: web.Application, routes: Iterable[Route]) -> None:
     for route in routes:
         called = route.call()
         declared[called] = route
-        app.router.add_route(route.method, route.path, called)
+        if route.method == "GET":
+            app.router.add_get(route.path, called, allow_head=True)
+        else:
+            app.router.add_route(route.method, route.path, called)
     app[DECLARED] = declared
 
 

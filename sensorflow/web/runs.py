@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated
 
 from aiohttp import web
+from pydantic import Field
 
 from sensorflow.core.definitions import Definitions
 from sensorflow.core.errors import PartitionError
@@ -57,7 +58,7 @@ class WhyQuery(Query):
     """What is asked about."""
 
     #: May be left out where the pipeline has no partitions.
-    partition: TextParameter = None
+    partition: Annotated[TextParameter, Field(examples=["2026-03-08"])] = None
     #: Only this task.
     task: TextParameter = None
 

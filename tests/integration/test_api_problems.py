@@ -102,6 +102,12 @@ async def test_what_no_route_answers_is_a_problem_too(
     assert (await asked(client, path, method=method))[0] == status
 
 
+async def test_what_answers_get_answers_head(client: aiohttp.ClientSession) -> None:
+    for path in ("/healthz", "/api/v1/runs", "/api/v1/pipelines/sales", "/docs", "/openapi.json"):
+        async with client.head(path) as response:
+            assert (response.status, await response.read()) == (200, b"")
+
+
 @pytest.mark.parametrize("given", ["abc-123", "0191b0c0-0000-7000-8000-000000000000", "a/b:c+d=e._"])
 async def test_the_id_that_a_client_gives_its_request_comes_back(
     client: aiohttp.ClientSession, given: str
