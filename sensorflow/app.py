@@ -32,6 +32,7 @@ from sensorflow.executor.local import LocalExecutor
 from sensorflow.home import Home, load_home
 from sensorflow.ports import Store
 from sensorflow.sensors import SENSORS
+from sensorflow.sensors.answers import Answers
 from sensorflow.sensors.supervision import SensorSupervisor
 from sensorflow.service import Service
 from sensorflow.store.sqlite import SqliteStore
@@ -201,7 +202,17 @@ async def running(
         if loop.done():
             started.cancel()
             await loop
-        supervisor = SensorSupervisor(service.submit_all, clock, changed=partial(_report_sensor, service))
+        answering = partial(
+            Answers,
+            definitions=lambda: service.definitions,
+            store=store,
+            clock=clock,
+            masked=executor.masked,
+            allow_private=settings.allow_private,
+        )
+        supervisor = SensorSupervisor(
+            service.submit_all, clock, changed=partial(_report_sensor, service), answering=answering
+        )
         serving = Running(home, service, store, supervisor, executor, settings, address, loop)
         runner = Runner(build_app(_api(serving, settings, host, clock)), access_log=None)
         await runner.setup()

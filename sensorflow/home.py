@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from sensorflow.config.compile import compile_files, in_order
 from sensorflow.config.files import SourceText
-from sensorflow.config.kinds import LATER_KINDS, PASSIVE_KINDS
+from sensorflow.config.kinds import PASSIVE_KINDS
 from sensorflow.config.models import Sensor as SensorSection
 from sensorflow.core.definitions import Definitions
 from sensorflow.core.errors import DefinitionsError, Problem
@@ -96,7 +96,7 @@ def _own_kinds(
             problems.append(_problem(file, message, 1))
             continue
         for kind, sensor in kinds.items():
-            wrong = _wrong_kind(kind, sensor, {*known, *PASSIVE_KINDS, *LATER_KINDS}, first)
+            wrong = _wrong_kind(kind, sensor, {*known, *PASSIVE_KINDS}, first)
             if wrong is not None:
                 problems.append(_problem(file, wrong, _line_of(sensor, path)))
                 continue

@@ -24,7 +24,7 @@ from sensorflow.core.state import (
     TokenRow,
 )
 from sensorflow.core.states import RunState, TaskState
-from sensorflow.core.vocabulary import Event
+from sensorflow.core.vocabulary import DatasetDefinition, Event
 
 #: Run id, task, attempt number.
 AttemptKey: TypeAlias = tuple[str, str, int]
@@ -47,6 +47,36 @@ class Batch:
     events: Sequence[Event]
 
 
+class SensorService(Protocol):
+    """What a sensor may ask the service that runs it. What is told is committed."""
+
+    @property
+    def clock(self) -> Clock:
+        """Reads time."""
+
+    @property
+    def allow_private(self) -> bool:
+        """Tell whether requests may go to link-local addresses and to those where clouds keep secrets."""
+
+    def dataset(self) -> DatasetDefinition:
+        """Return the dataset that the sensor feeds, as it is defined now."""
+
+    def timezone(self) -> str:
+        """Return the zone of clock times in the sensor's file."""
+
+    def asked(self) -> Iterator[Sequence[str]]:
+        """Yield the partitions of the dataset that are asked for and not ready, the newest first.
+
+        They come in pages, each of which reads the store; other work may be done in between.
+        """
+
+    def kept(self, source: str, place: str) -> str | None:
+        """Return the `content` of the newest event of this source that `replaces` this place."""
+
+    def masked(self, text: str) -> str:
+        """Return a text without the secrets that came into the home's files from the environment."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SensorContext:
     """What a sensor knows of the place it runs in."""
@@ -59,6 +89,8 @@ class SensorContext:
     instance: str
     #: Tells the service, and so its users, how the sensor is: `None` is well, a text is what is wrong.
     report: Callable[[str | None], None]
+    #: None where the sensor runs alone, as in a test.
+    service: SensorService | None = None
 
 
 class Sensor(Protocol):
@@ -261,6 +293,14 @@ class Listing(Protocol):
     def operations(self, run_id: str) -> list[OperationRow]:
         """Return what operators did to a run, the oldest first."""
 
+    def odd_events_of(
+        self, pipeline: str, *, after: int, before: int | None, state: EventState | None, limit: int
+    ) -> list[EventRow]:
+        """Return what a pipeline's own sensors saw and was not accepted; the order is that of `events`."""
+
+    def tokens(self) -> list[TokenRow]:
+        """Return all tokens, the oldest first."""
+
 
 class Store(Protocol):
     """Keeps rows. One writer; a transaction is one group of decisions.
@@ -293,14 +333,6 @@ class Store(Protocol):
         """Undo the open transaction; without one nothing happens."""
 
     @property
-    def odd_events_of(
-        self, pipeline: str, *, after: int, before: int | None, state: EventState | None, limit: int
-    ) -> list[EventRow]:
-        """Return what a pipeline's own sensors saw and was not accepted; the order is that of `events`."""
-
-    def tokens(self) -> list[TokenRow]:
-        """Return all tokens, the oldest first."""
-
     def reader(self) -> State:
         """The committed state, for reading only."""
 

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from sensorflow.core.vocabulary import Event
-from sensorflow.ports import Batch, Sensor, SensorContext
+from sensorflow.ports import Batch, Sensor, SensorContext, SensorService
 
 PATIENCE_S = 20.0
 
@@ -16,7 +16,13 @@ class Observing:
     """A sensor that runs while the `async with` does, its events, and what it reports."""
 
     def __init__(
-        self, sensor_class: type[Sensor], options: dict[str, object], home: Path, *, instance: str = "test"
+        self,
+        sensor_class: type[Sensor],
+        options: dict[str, object],
+        home: Path,
+        *,
+        instance: str = "test",
+        service: SensorService | None = None,
     ) -> None:
         self.events: list[Event] = []
         self.batches: list[int] = []
@@ -25,7 +31,12 @@ class Observing:
         self._may_commit = asyncio.Event()
         self._may_commit.set()
         context = SensorContext(
-            pipeline="flights", name="landed", home=home, instance=instance, report=self._report
+            pipeline="flights",
+            name="landed",
+            home=home,
+            instance=instance,
+            report=self._report,
+            service=service,
         )
         self._sensor = sensor_class(sensor_class.Options.model_validate(options), context)
         self._task: asyncio.Task[None] | None = None

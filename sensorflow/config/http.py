@@ -39,8 +39,8 @@ def _header_value(value: object) -> object:
     return value
 
 
-_HeaderName: TypeAlias = Annotated[str, BeforeValidator(_header_name)]
-_HeaderValue: TypeAlias = Annotated[str, BeforeValidator(_header_value)]
+HeaderName: TypeAlias = Annotated[str, BeforeValidator(_header_name)]
+HeaderValue: TypeAlias = Annotated[str, BeforeValidator(_header_value)]
 
 
 class Http(Section):
@@ -48,7 +48,7 @@ class Http(Section):
 
     url: WebUrl
     method: Annotated[Method, PlainValidator(one_of(Method), json_schema_input_type=str)] = Method.POST
-    headers: dict[_HeaderName, _HeaderValue] = Field(default_factory=dict, repr=False)
+    headers: dict[HeaderName, HeaderValue] = Field(default_factory=dict, repr=False)
     #: 2xx is only the beginning; the end is told at the URL that the context names.
     wait: Annotated[Literal["callback"] | None, the_word("callback")] = None
     lease: PositiveDuration = 600.0

@@ -94,5 +94,3 @@ PASSIVE_KINDS: Mapping[str, type[BaseModel]] = {
     "events": EventsOptions,
     "openlineage": OpenLineageOptions,
 }
-#: Kinds that are fixed for a later version.
-LATER_KINDS = frozenset({"http", "schedule"})

@@ -8,16 +8,16 @@ from pydantic import BaseModel, ValidationError
 
 from sensorflow.config.environment import Environment
 from sensorflow.config.files import SourceFile
-from sensorflow.config.kinds import LATER_KINDS
 from sensorflow.config.models import PipelineFile, Sensor, SharedFile
 from sensorflow.config.partitions import described
-from sensorflow.config.problems import NOT_YET, findings_of, suggestion
+from sensorflow.config.problems import findings_of, suggestion
 from sensorflow.config.reading import Reading, source_of
+from sensorflow.config.sources import PARTITION, UrlTemplate
 from sensorflow.config.yaml import Document, Path, shown, value_at
 from sensorflow.core.errors import PartitionError, Problem, ReadingError
 from sensorflow.core.lineage import default_partition
 from sensorflow.core.matching import PatternError, compile_pattern
-from sensorflow.core.partitions import read_partition
+from sensorflow.core.partitions import calendar_of, read_partition
 from sensorflow.core.reading import known_part, parse_path, source_path
 from sensorflow.core.vocabulary import (
     DatasetDefinition,
@@ -92,8 +92,6 @@ class SensorCompiler:
             return None
 
     def _unknown_kind(self, document: Document, path: Path, kind: str) -> Problem:
-        if kind in LATER_KINDS:
-            return document.problem(path, f'"{kind}": {NOT_YET}')
         known, near = ", ".join(sorted(self.kinds)), suggestion(kind, self.kinds)
         message = f"expected one of the sensor kinds {known}, found {shown(document.value(path))}{near}"
         return document.problem(path, message)
@@ -121,8 +119,12 @@ class SensorCompiler:
                 part = f"{CAPTURES}.part"
         if section.type == "openlineage" and partition is None and dataset is not None:
             partition = default_partition(dataset.partitioning)
-        if dataset is not None:
+        is_named = dataset is not None and self._names_partition(document, path, section, dataset)
+        if is_named and partition is None:
+            partition = PARTITION
+        elif dataset is not None:
             self._check_partition(document, (*path, "partition"), partition, dataset)
+        if dataset is not None:
             self._check_reading(document, path, partition, part, dataset)
         rule = Rule(
             dataset=section.dataset,
@@ -135,6 +137,21 @@ class SensorCompiler:
         if section.type == "webhook":
             self._check_headers(document, path, rule)
         return rule
+
+    def _names_partition(
+        self, document: Document, path: Path, section: Sensor, dataset: DatasetDefinition
+    ) -> bool:
+        """Tell whether the sensor itself knows which partition an event is of."""
+        cut = dataset.partitioning
+        if section.type == "schedule":
+            return calendar_of(cut) is cut
+        url = (section.model_extra or {}).get("url")
+        if section.type != "http" or not isinstance(url, str):
+            return False
+        template = UrlTemplate(url)
+        misfits = [document.problem((*path, "url"), misfit) for misfit in template.misfits(dataset)]
+        self.grain_problems += misfits
+        return template.has_partition
 
     def _check_partition(
         self,

@@ -3,21 +3,20 @@
 import asyncio
 import base64
 import hashlib
-import json
 import re
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any
 
 import aiomqtt
 from pydantic import BaseModel, ConfigDict, SecretStr, field_validator
-from pydantic_core import from_json
 
 from sensorflow.core.durations import parse_duration
 from sensorflow.core.vocabulary import Event, JsonValue
 from sensorflow.ports import Batch, SensorContext
 from sensorflow.sensors.backoff import Backoff
 from sensorflow.sensors.mqtt_connection import BrokerUrl, Connection, NotConnectedError, connected
+from sensorflow.sensors.payload import json_of
 
 #: Messages in one commit: as many as brokers send without an acknowledgement, unless told otherwise.
 BATCH = 20
@@ -186,13 +185,8 @@ def read_message(source: str, topic: str, payload: bytes, *, is_retained: bool) 
 
 
 def _parse(payload: bytes) -> JsonValue:
-    try:
-        body = from_json(payload, allow_inf_nan=False)
-        json.dumps(body, allow_nan=False)  # 1e999 is read as infinity, which no JSON can hold.
-    except ValueError:
-        pass
-    else:
-        return body
+    with suppress(ValueError):
+        return json_of(payload)
     try:
         return {"text": payload.decode()}
     except UnicodeDecodeError:

@@ -11,7 +11,7 @@ import structlog
 from sensorflow.core.errors import SensorflowError
 from sensorflow.core.messages import Observed
 from sensorflow.core.vocabulary import Event, SensorDefinition
-from sensorflow.ports import Batch, Clock, Sensor, SensorContext
+from sensorflow.ports import Batch, Clock, Sensor, SensorContext, SensorService
 from sensorflow.sensors.backoff import Backoff
 
 #: Stores what was observed and returns once it is on disk: one answer each, an error where it was refused.
@@ -19,6 +19,8 @@ Submit: TypeAlias = Callable[[Sequence[Observed]], Awaitable[Sequence[object]]]
 Sleep: TypeAlias = Callable[[float], Awaitable[None]]
 #: Told of pipeline, sensor and what is wrong with it, each time it goes down; None: it is well again.
 Changed: TypeAlias = Callable[[str, str, str | None], None]
+#: Gives a sensor what answers its questions.
+Answering: TypeAlias = Callable[[SensorDefinition], SensorService]
 
 SensorState: TypeAlias = Literal["starting", "running", "failing", "stopped"]
 
@@ -56,10 +58,16 @@ class SensorSupervisor:
     """
 
     def __init__(
-        self, submit: Submit, clock: Clock, sleep: Sleep = asyncio.sleep, changed: Changed | None = None
+        self,
+        submit: Submit,
+        clock: Clock,
+        sleep: Sleep = asyncio.sleep,
+        changed: Changed | None = None,
+        answering: Answering | None = None,
     ) -> None:
         self._submit = submit
         self._changed = changed
+        self._answering = answering
         self._clock = clock
         self._sleep = sleep
         self._supervised: dict[tuple[str, str], _Supervised] = {}
@@ -82,7 +90,7 @@ class SensorSupervisor:
             definition, sensor_class, self._submit, self._clock, self._sleep, self._changed
         )
         self._supervised[key] = supervised
-        supervised.start(home, instance)
+        supervised.start(home, instance, self._answering(definition) if self._answering else None)
 
     async def run_only(
         self,
@@ -144,13 +152,14 @@ class _Supervised:
         self._reported: str | None = None
         self._refused: str | None = None
 
-    def start(self, home: Path, instance: str) -> None:
+    def start(self, home: Path, instance: str, service: SensorService | None) -> None:
         context = SensorContext(
             pipeline=self.definition.pipeline,
             name=self.definition.name,
             home=home,
             instance=instance,
             report=self._report,
+            service=service,
         )
         name = f"sensor {self.definition.pipeline}/{self.definition.name}"
         self._task = asyncio.create_task(self._run(context), name=name)

@@ -23,10 +23,11 @@ from sensorflow.cli.common import ExitCode
 from sensorflow.config import models
 from sensorflow.config.alerts import AlertKind, AlertTarget, AlertType
 from sensorflow.config.http import Http, Method
-from sensorflow.config.kinds import LATER_KINDS, PASSIVE_KINDS, WebhookAuth, WebhookOptions, WebhookScheme
+from sensorflow.config.kinds import PASSIVE_KINDS, WebhookAuth, WebhookOptions, WebhookScheme
 from sensorflow.config.partitions import Keys, Several
 from sensorflow.config.reading import Reading
 from sensorflow.config.settings import Settings, load_settings
+from sensorflow.config.sources import HttpOptions, ScheduleOptions
 from sensorflow.config.values import PLACEHOLDERS
 from sensorflow.core.durations import parse_duration
 from sensorflow.core.matching import PatternError, compile_pattern
@@ -254,6 +255,8 @@ TABLES: dict[str, tuple[type[BaseModel], ...]] = {
     "key of a sensor": (models.Sensor,),
     "key of a value": (Reading,),
     "option of `file`": (FileOptions,),
+    "option of `http`": (HttpOptions,),
+    "option of `schedule`": (ScheduleOptions,),
     "option of `mqtt`": (MqttOptions,),
     "option of `webhook`": (WebhookOptions,),
     "key of `auth`": (WebhookAuth,),
@@ -342,7 +345,7 @@ def test_grains_selections_and_sensor_kinds_are_told_and_no_others() -> None:
 
 def test_what_is_fixed_for_later_is_told() -> None:
     later = section("## Not supported yet")
-    assert [word for word in {*LATER_KINDS, *Settings.LATER} if f"`{word}`" not in later] == []
+    assert [word for word in Settings.LATER if f"`{word}`" not in later] == []
 
 
 def test_the_event_patterns_that_are_told_are_all_that_there_are() -> None:
