@@ -35,6 +35,7 @@ from sensorflow.sensors import SENSORS
 from sensorflow.sensors.answers import Answers
 from sensorflow.sensors.supervision import SensorSupervisor
 from sensorflow.service import Service
+from sensorflow.store.memory import MemoryStore
 from sensorflow.store.sqlite import SqliteStore
 from sensorflow.tasks.command import CommandKind
 from sensorflow.tasks.http import HttpKind
@@ -231,12 +232,32 @@ def _report_sensor(service: Service, pipeline: str, sensor: str, error: str | No
 
 
 def alert_routes(settings: Settings) -> list[AlertRoute]:
+def _alerter(alert: AlertTarget, *, allow_private: bool) -> Alerter:
+    """Return what sends alerts to a receiver.
+
+    Raises:
+        SettingsError: what it needs is not installed, or its URL leads nowhere.
+    """
+    if alert.type is AlertType.LOG:
+        return LogAlerter()
+    if alert.type is AlertType.WEBHOOK:
+        return WebhookAlerter(alert.url or "", allow_private=allow_private)
+    try:
+        from sensorflow.alerts.apprise import AppriseAlerter  # noqa: PLC0415 - an extra, and slow to import
+    except ImportError:
+        raise SettingsError(
+            "alerts of the type apprise need the extra alerts: pip install 'sensorflow[alerts]'"
+        ) from None
+    try:
+        return AppriseAlerter(alert.url or "")
+    except ValueError as error:
+        raise SettingsError(f"alerts: {error}") from None
+
+
     """Return where the settings send alerts; without any they go to the log."""
     routes = [
         AlertRoute(
-            LogAlerter()
-            if alert.type == "log"
-            else WebhookAlerter(alert.url or "", allow_private=settings.allow_private),
+            _alerter(alert, allow_private=settings.allow_private),
             on=frozenset(alert.on),
             pipelines=frozenset(alert.pipelines),
         )
@@ -271,6 +292,8 @@ def _api(serving: Running, settings: Settings, host: str, clock: SystemClock) ->
         submit_all=service.submit_all,
         reload=serving.reload,
         store=serving.store,
+        with_texts=lambda texts: serving.home.with_texts(texts, os.environ),
+        scratch=MemoryStore,
         clock=clock,
         sensor_error=lambda pipeline, name: serving.supervisor.status(pipeline, name).error,
         log_path=lambda run_id, task, number: log_path(serving.home.path, run_id, task, number),

@@ -1,6 +1,7 @@
 """Loads a home folder: its pipelines, its shared sensors, and the sensor kinds of its own."""
 
 import inspect
+import re
 import sys
 import traceback
 import zlib
@@ -22,6 +23,8 @@ from sensorflow.core.definitions import Definitions
 from sensorflow.core.errors import DefinitionsError, Problem
 from sensorflow.ports import Sensor
 
+_DEFINITION_FILE = re.compile(r"(pipelines|sensors)/[^/]+\.ya?ml")
+
 
 @dataclass(frozen=True, slots=True)
 class Home:
@@ -34,6 +37,37 @@ class Home:
     #: Environment variables whose values stand in the definitions; tasks do not inherit them.
     secret_names: frozenset[str]
     warnings: list[Problem]
+    #: What was read: the files of `pipelines/`, and those of `sensors/`.
+    pipelines: Sequence[SourceText]
+    shared: Sequence[SourceText]
+
+    def with_texts(self, texts: Mapping[str, str | None], environ: Mapping[str, str]) -> Definitions:
+        """Return what the home would say if files had these texts; None: if there were no such file.
+
+        Names from the environment stand for nothing in these texts, as whoever sends them may not
+        learn their values.
+
+        Raises:
+            DefinitionsError: with all that would be wrong in all files.
+        """
+        problems: list[Problem] = []
+        files = {source.file: source for source in (*self.pipelines, *self.shared)}
+        for file, text in texts.items():
+            if not _DEFINITION_FILE.fullmatch(file):
+                problems.append(_problem(file, "expected a file as pipelines/NAME.yaml or sensors/NAME.yaml"))
+            elif text is not None:
+                files[file] = SourceText(file, text, sent=True)
+            elif files.pop(file, None) is None:
+                problems.append(_problem(file, "expected a file that is there, found none to leave out"))
+        if problems:
+            raise DefinitionsError(in_order(problems))
+        sources = [files[file] for file in sorted(files)]
+        return compile_files(
+            [source for source in sources if source.file.startswith("pipelines/")],
+            [source for source in sources if source.file.startswith("sensors/")],
+            environ,
+            {kind: sensor.Options for kind, sensor in self.kinds.items()},
+        ).definitions
 
 
 def load_home(home: Path, environ: Mapping[str, str], kinds: Mapping[str, type[Sensor]]) -> Home:
@@ -61,7 +95,9 @@ def load_home(home: Path, environ: Mapping[str, str], kinds: Mapping[str, type[S
         raise DefinitionsError(in_order([*problems, *error.problems])) from None
     if problems:
         raise DefinitionsError(in_order(problems))
-    return Home(home, compiled.definitions, all_kinds, compiled.secret_names, compiled.warnings)
+    return Home(
+        home, compiled.definitions, all_kinds, compiled.secret_names, compiled.warnings, pipelines, shared
+    )
 
 
 def _read_all(home: Path, folder: str, problems: list[Problem]) -> list[SourceText]:

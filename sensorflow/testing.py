@@ -1,12 +1,10 @@
 """For tests of your own: a sensor without a service; the service's decisions under a clock that you hold."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 from sensorflow.core.commands import SendAlert, StartAttempt, StopAttempt
-from sensorflow.core.decide import decide, dispatch
 from sensorflow.core.definitions import Definitions
 from sensorflow.core.explain import Why, explain
 from sensorflow.core.messages import (
@@ -21,9 +19,9 @@ from sensorflow.core.messages import (
 from sensorflow.core.reading import declared_partition
 from sensorflow.core.state import RunRow
 from sensorflow.core.states import AttemptState, TaskState
-from sensorflow.core.turn import Turn
 from sensorflow.core.vocabulary import Event, JsonValue
 from sensorflow.ports import Batch, Sensor, SensorContext, Store
+from sensorflow.rehearsal.virtual import take_turn
 from sensorflow.store.memory import MemoryStore
 
 
@@ -117,17 +115,10 @@ class VirtualService:
             SensorflowError: what is wrong with the message; nothing is changed.
         """
         moment = Moment(now=self.clock.now(), new_id=self._new_id, new_token=self._new_id, draw=lambda: 0.0)
-        turn = Turn(self.definitions, self.store.begin(), moment)
-        try:
-            answer = decide(turn, message)
-            dispatch(turn, self.workers)
-        except BaseException:
-            self.store.rollback()
-            raise
-        _run_to_end(self.store.commit())
-        self.started += [order for order in turn.orders if isinstance(order, StartAttempt)]
-        self.stopped += [order for order in turn.orders if isinstance(order, StopAttempt)]
-        self.alerts += [order for order in turn.orders if isinstance(order, SendAlert)]
+        answer, orders = take_turn(self.store, self.definitions, moment, message, self.workers)
+        self.started += [order for order in orders if isinstance(order, StartAttempt)]
+        self.stopped += [order for order in orders if isinstance(order, StopAttempt)]
+        self.alerts += [order for order in orders if isinstance(order, SendAlert)]
         return answer
 
     def ready(
@@ -193,12 +184,3 @@ class VirtualService:
     def _new_id(self) -> str:
         self._ids += 1
         return f"run-{self._ids:08}"
-
-
-def _run_to_end(commit: Coroutine[Any, Any, None]) -> None:
-    """Run a commit that has nothing to wait for, as that of the store in memory."""
-    try:
-        commit.send(None)
-    except StopIteration:
-        return
-    raise RuntimeError("the commit waits; a virtual service needs a store in memory")

@@ -27,6 +27,7 @@ from sensorflow.cli.explaining import why
 from sensorflow.cli.graph import graph
 from sensorflow.cli.operating import cancel, mark, pause, reload, resume, retry, run, withdraw
 from sensorflow.cli.reading import events, logs, runs, status
+from sensorflow.cli.rehearsing import rehearse
 from sensorflow.cli.sending import emit, ready, redrive
 from sensorflow.core.errors import DefinitionsError, Problem, SensorflowError
 
@@ -108,7 +109,7 @@ def version(common: Common) -> None:
 
 _VERBS = (
     *(init, validate, serve, demo, graph),
-    *(ready, emit, status, runs, why, logs, events),
+    *(ready, emit, status, runs, why, logs, events, rehearse),
     *(run, retry, cancel, mark, pause, resume, backfill, withdraw, redrive, reload),
     *(doctor, backup, version),
 )

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from sensorflow.config.checks import check_names, check_outputs, check_pipeline_cycles, check_times
 from sensorflow.config.datasets import pipeline_partitioning, resolve_datasets
-from sensorflow.config.environment import Environment
+from sensorflow.config.environment import Environment, StandIns
 from sensorflow.config.files import SourceFile, SourceText, read_file
 from sensorflow.config.kinds import PASSIVE_KINDS
 from sensorflow.config.models import PipelineFile, SharedFile
@@ -76,8 +76,8 @@ class _Compiler:
 
     def compile(self, pipelines: Sequence[SourceText], shared: Sequence[SourceText]) -> Compiled | None:
         """Return what the files say, or None where something in them is wrong."""
-        read = [read_file(s, PipelineFile, self.environment, self.problems) for s in pipelines]
-        read_shared = [read_file(s, SharedFile, self.environment, self.problems) for s in shared]
+        read = [read_file(s, PipelineFile, self._environment_of(s), self.problems) for s in pipelines]
+        read_shared = [read_file(s, SharedFile, self._environment_of(s), self.problems) for s in shared]
         files = [file for file in read if file is not None]
         shared_files = [file for file in read_shared if file is not None]
         names = [self._name(file) for file in files]
@@ -102,6 +102,9 @@ class _Compiler:
         definitions = Definitions({p.name: p for p in found}, datasets, sensors)
         warnings = notes(definitions, {name: file.document for name, file in zip(names, files, strict=True)})
         return Compiled(definitions, frozenset(self.environment.used), in_order(warnings))
+
+    def _environment_of(self, source: SourceText) -> Environment:
+        return Environment(StandIns()) if source.sent else self.environment
 
     def _name(self, file: SourceFile[PipelineFile]) -> str:
         stem = PurePosixPath(file.document.file).stem

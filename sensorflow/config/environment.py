@@ -11,6 +11,24 @@ from sensorflow.core.vocabulary import JsonValue
 _REFERENCE = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)\}|\$\{")
 #: So many characters of a secret in a row give away too much of it.
 _TELLING = 4
+#: What a name stands for where its value may not be known: good as a secret, and in a URL.
+STAND_IN = "standin0"
+
+
+class StandIns(Mapping[str, str]):
+    """An environment in which every name is set, to something that tells nothing."""
+
+    def __getitem__(self, name: str) -> str:
+        return STAND_IN
+
+    def __contains__(self, name: object) -> bool:
+        return True
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
 
 
 @dataclass

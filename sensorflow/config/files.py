@@ -24,6 +24,8 @@ class SourceText:
     #: Relative to the home.
     file: str
     text: str
+    #: Sent by somebody who may not learn what stands in the environment of this process.
+    sent: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,11 @@ class Api:
     submit_all: Callable[[Sequence[Message]], Awaitable[Sequence[Answer | SensorflowError]]]
     #: Reads the home's files again and says what is served now. Raises DefinitionsError: the old ones stay.
     reload: Callable[[], Awaitable[Mapping[str, object]]]
+    #: What the definitions would be if files of the home had these texts; None: were not there. Asked from a
+    #: thread. Raises DefinitionsError.
+    with_texts: Callable[[Mapping[str, str | None]], Definitions]
+    #: Makes an empty store in memory, for what is only tried.
+    scratch: Callable[[], Store]
     #: Only read from.
     store: Store
     clock: Clock

@@ -32,6 +32,7 @@ from sensorflow.web import (
     operations,
     pipelines,
     problems,
+    rehearsals,
     reload,
     runs,
     sensors,
@@ -56,7 +57,7 @@ _PLAIN_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 
 _SUBJECTS = (
     *(health, metrics, ingest, lineage, hooks, handshake, callbacks, pipelines, runs, operations),
-    *(logs, backfills, events, datasets, sensors, alerts, reload, stream, openapi, docs, tokens),
+    *(logs, backfills, events, datasets, sensors, alerts, reload, stream, openapi, docs, tokens, rehearsals),
 )
 
 
@@ -68,6 +69,7 @@ def build_app(api: Api) -> web.Application:
     app[ACCESS] = Access(api.store, open_without_tokens=api.open_without_tokens)
     app[STOPPING] = asyncio.Event()
     app[FEED] = Feed(api)
+    app[STAGE] = Stage()
     app.on_shutdown.append(_stop_streams)
     app.on_response_prepare.append(_name_answer)
     add_routes(app, all_routes())
