@@ -12,6 +12,7 @@ import typer
 from sensorflow.cli import output
 from sensorflow.cli.client import Client, path
 from sensorflow.cli.common import CliError, Common, ExitCode
+from sensorflow.cli.completing import PipelineName
 
 _LOOK_EVERY_S = 1.0
 _GOES_ON = frozenset({"waiting", "running"})
@@ -39,7 +40,7 @@ class _Progress(Protocol):
 
 def backfill(  # noqa: PLR0913 - the options of a verb are its arguments
     common: Common,
-    pipeline: Annotated[str, typer.Argument(help="The pipeline.")],
+    pipeline: PipelineName,
     first: Annotated[str | None, typer.Argument(metavar="[FROM]", help="The first partition.")] = None,
     last: Annotated[str | None, typer.Argument(metavar="[TO]", help="The last one, included.")] = None,
     partitions: Annotated[

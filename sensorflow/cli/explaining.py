@@ -10,6 +10,7 @@ import typer
 from sensorflow.cli import output
 from sensorflow.cli.client import Client, RefusedError, path
 from sensorflow.cli.common import CliError, Common, ExitCode
+from sensorflow.cli.completing import PipelineName
 
 #: Of so many runs it speaks where no partition is named.
 _NEWEST = 5
@@ -34,7 +35,7 @@ _ENDINGS = {"cancel": "cancelled", "expire": "expired"}
 
 def why(
     common: Common,
-    pipeline: Annotated[str, typer.Argument(help="The pipeline.")],
+    pipeline: PipelineName,
     partition: Annotated[str | None, typer.Argument(help="Default: the newest that are not done.")] = None,
     task: Annotated[str | None, typer.Argument(help="Only this task.")] = None,
 ) -> None:
@@ -60,7 +61,7 @@ def why(
         _tell(answer, run, _read_whole(definition), verbose=common.verbose)
     if not answers:
         last = definition["last_run"]
-        newest = f"; the newest, {last.get('partition', last['id'])}, has {last['state']}" if last else ""
+        newest = f"; the newest, {last.get('partition', last['id'])}, is {last['state']}" if last else ""
         text = f"no run of {pipeline} waits, goes or has failed{newest}; name a partition to ask for that one"
         output.say(common, text)
 

@@ -8,6 +8,7 @@ import typer
 
 from sensorflow.cli import output
 from sensorflow.cli.common import CliError, Common, ExitCode
+from sensorflow.cli.completing import PipelineName
 
 
 class GraphFormat(StrEnum):
@@ -20,7 +21,7 @@ class GraphFormat(StrEnum):
 
 def graph(
     common: Common,
-    pipeline: Annotated[str, typer.Argument(help="The pipeline.")],
+    pipeline: PipelineName,
     form: Annotated[GraphFormat, typer.Option("--format", help="How it is written.")] = GraphFormat.TEXT,
 ) -> None:
     """Draw a pipeline: its tasks, what they read and what they make."""

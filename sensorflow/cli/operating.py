@@ -8,6 +8,7 @@ import typer
 from sensorflow.cli import output
 from sensorflow.cli.client import Client, path
 from sensorflow.cli.common import CliError, Common, ExitCode
+from sensorflow.cli.completing import DatasetName, PipelineName
 from sensorflow.cli.reading import find_run
 
 _Run = Annotated[str, typer.Argument(help="A run's id, or PIPELINE/PARTITION.")]
@@ -23,7 +24,7 @@ class MarkOption(StrEnum):
 
 def run(
     common: Common,
-    pipeline: Annotated[str, typer.Argument(help="The pipeline.")],
+    pipeline: PipelineName,
     partition: Annotated[str | None, typer.Argument(help="Which; none where it has none.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Fire without inputs and times.")] = False,
     reason: _Reason = None,
@@ -85,7 +86,7 @@ def mark(
 
 def pause(
     common: Common,
-    pipeline: Annotated[str, typer.Argument(help="The pipeline.")],
+    pipeline: PipelineName,
     reason: _Reason = None,
 ) -> None:
     """Let nothing of a pipeline start; what arrives is recorded."""
@@ -94,7 +95,7 @@ def pause(
 
 def resume(
     common: Common,
-    pipeline: Annotated[str, typer.Argument(help="The pipeline.")],
+    pipeline: PipelineName,
     reason: _Reason = None,
 ) -> None:
     """Let what has become ready start."""
@@ -103,7 +104,7 @@ def resume(
 
 def withdraw(
     common: Common,
-    dataset: Annotated[str, typer.Argument(help="The dataset.")],
+    dataset: DatasetName,
     reason: Annotated[str, typer.Option("--reason", help="Kept with the operation.")],
     partition: Annotated[str | None, typer.Argument(help="Which; none where it has none.")] = None,
     part: Annotated[str | None, typer.Option("--part", help="Only this part of it.")] = None,

@@ -12,6 +12,7 @@ import typer
 from sensorflow.cli import output
 from sensorflow.cli.client import Client, path
 from sensorflow.cli.common import CliError, Common, ExitCode
+from sensorflow.cli.completing import pipeline_names
 
 _LOOK_EVERY_S = 1.0
 _RUN_STATES = ("waiting", "running", "succeeded", "failed", "cancelled")
@@ -76,7 +77,9 @@ def status(common: Common) -> None:
 
 def runs(
     common: Common,
-    pipeline: Annotated[str | None, typer.Argument(help="Only of this pipeline.")] = None,
+    pipeline: Annotated[
+        str | None, typer.Argument(help="Only of this pipeline.", autocompletion=pipeline_names)
+    ] = None,
     partition: Annotated[str | None, typer.Option("--partition", help="Only of this partition.")] = None,
     state: Annotated[RunStateOption | None, typer.Option("--state", help="Only in this state.")] = None,
     backfill: Annotated[str | None, typer.Option("--backfill", help="Only of this backfill.")] = None,

@@ -12,6 +12,7 @@ import typer
 from sensorflow.cli import output
 from sensorflow.cli.client import Client, RefusedError, path
 from sensorflow.cli.common import CliError, Common, ExitCode
+from sensorflow.cli.completing import DatasetName
 from sensorflow.cli.reading import arrival_words
 
 #: What is sent in one request at most; below the limits of the service.
@@ -22,7 +23,7 @@ _COUNTS = ("accepted", "duplicates", "rejected", "invalid")
 
 def ready(
     common: Common,
-    dataset: Annotated[str, typer.Argument(help="The dataset's name.")],
+    dataset: DatasetName,
     partition: Annotated[str | None, typer.Argument(help="As 2013-03-08, 2013-03-08T05Z or a key.")] = None,
     part: Annotated[str | None, typer.Option("--part", help="Only this part of it is there.")] = None,
     event_id: Annotated[str | None, typer.Option("--id", help="The same id again is a duplicate.")] = None,

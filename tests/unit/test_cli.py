@@ -15,7 +15,7 @@ import typer
 from sensorflow import __version__
 from sensorflow.cli.commands import app as command_line
 from sensorflow.cli.output import plain
-from tests.calling import Ended, called
+from tests.calling import Ended, called, environment
 
 Cli = Callable[..., Ended]
 
@@ -281,18 +281,27 @@ def test_colours_are_left_out_where_no_color_is_set() -> None:
     assert b"\x1b[32m" in shown["colours"] and b"\x1b[3" not in shown["none"]
 
 
-def test_a_shell_completes_verbs_and_options(cli: Cli) -> None:
-    environ = {
-        **os.environ,
-        "_SENSORFLOW_COMPLETE": "complete_bash",
-        "COMP_WORDS": "sensorflow back",
-        "COMP_CWORD": "1",
-    }
+@pytest.mark.parametrize(
+    ("typed", "completed"),
+    [
+        ("sensorflow back", ["backfill", "backup"]),
+        ("sensorflow --home {home} why s", ["sales"]),
+        ("sensorflow why --home {home} s", ["sales"]),
+        ("sensorflow runs --home {home} x", []),
+        ("sensorflow ready --home {home} sales_", ["sales_daily"]),
+        ("sensorflow graph sales --form", ["--format"]),
+    ],
+)
+def test_a_shell_completes_verbs_options_and_names_of_the_home(
+    tmp_path: Path, typed: str, completed: list[str]
+) -> None:
+    words = typed.format(home=make_home(tmp_path, GRAPH))
+    asked = {"COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)}
     ended = subprocess.run(
         [sys.executable, "-c", "from sensorflow.cli import main; main()"],
         capture_output=True,
         text=True,
         check=False,
-        env=environ,
+        env=environment(_SENSORFLOW_COMPLETE="complete_bash", **asked),
     )
-    assert ended.stdout.split() == ["backfill", "backup"]
+    assert ended.stdout.split() == completed
