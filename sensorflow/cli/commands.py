@@ -29,6 +29,7 @@ from sensorflow.cli.operating import cancel, mark, pause, reload, resume, retry,
 from sensorflow.cli.reading import events, logs, runs, status
 from sensorflow.cli.rehearsing import rehearse
 from sensorflow.cli.sending import emit, ready, redrive
+from sensorflow.cli.tokens import token
 from sensorflow.core.errors import DefinitionsError, Problem, SensorflowError
 
 app = typer.Typer(
@@ -115,6 +116,7 @@ _VERBS = (
 )
 for _verb in _VERBS:
     app.command(_verb.__name__)(with_common(_verb))
+app.add_typer(token)
 
 
 def _print_version(wanted: bool) -> None:
