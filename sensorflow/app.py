@@ -41,7 +41,7 @@ from sensorflow.tasks.command import CommandKind
 from sensorflow.tasks.http import HttpKind
 from sensorflow.tasks.python import PythonKind
 from sensorflow.web import Api, build_app
-from sensorflow.web.server import Runner
+from sensorflow.web.server import Limits, Runner
 
 log = structlog.get_logger(__name__)
 
@@ -215,7 +215,8 @@ async def running(
             service.submit_all, clock, changed=partial(_report_sensor, service), answering=answering
         )
         serving = Running(home, service, store, supervisor, executor, settings, address, loop)
-        runner = Runner(build_app(_api(serving, settings, host, clock)), access_log=None)
+        limits = Limits(header_timeout_s=settings.header_timeout, connections=settings.connections)
+        runner = Runner(build_app(_api(serving, settings, host, clock)), limits)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         address.url = await _listen(runner, host, port)
@@ -305,6 +306,7 @@ def _api(serving: Running, settings: Settings, host: str, clock: SystemClock) ->
         allowed_hosts=settings.allowed_hosts,
         body_limit=settings.body_limit,
         batch_limit=settings.batch_limit,
+        body_timeout_s=settings.body_timeout,
     )
 
 

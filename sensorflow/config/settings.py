@@ -66,7 +66,7 @@ def _port(value: object) -> object:
     return value
 
 
-def _grace(value: object) -> object:
+def _seconds(value: object) -> object:
     words = "a duration such as 10s, or seconds"
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf"):
         return float(value)
@@ -109,8 +109,14 @@ class Settings(Section):
     body_limit: PositiveCount = MEBIBYTE
     #: Bytes of a body that holds many events.
     batch_limit: PositiveCount = 16 * MEBIBYTE
+    #: What the headers of a request may take to come.
+    header_timeout: Annotated[float, BeforeValidator(_seconds, json_schema_input_type=str | float)] = 10.0
+    #: What a body may take to begin to come; each 16 KiB of it give it another second.
+    body_timeout: Annotated[float, BeforeValidator(_seconds, json_schema_input_type=str | float)] = 10.0
+    #: Open at once.
+    connections: PositiveCount = 1000
     #: Seconds between SIGTERM and SIGKILL for what still runs at a stop.
-    stop_grace: Annotated[float, BeforeValidator(_grace)] = 10.0
+    stop_grace: Annotated[float, BeforeValidator(_seconds, json_schema_input_type=str | float)] = 10.0
     #: Names by which the service may be called besides those of its own machine.
     allowed_hosts: list[Annotated[str, BeforeValidator(_host)]] = Field(default_factory=list)
     #: Requests may go to link-local addresses, and to those where clouds tell their machines secrets.

@@ -58,6 +58,8 @@ class Api:
     #: Bytes of one body, and of one batch or NDJSON body.
     body_limit: int = MEBIBYTE
     batch_limit: int = 16 * MEBIBYTE
+    #: What a body may take to begin to come.
+    body_timeout_s: float = 10.0
 
 
 API = web.AppKey("api", Api)

@@ -108,7 +108,10 @@ def _guard(allowed_hosts: Sequence[str], largest: int) -> Middleware:
             problem = _problem(error, request)
             if problem is None or request.writer.output_size:
                 raise  # A part of the answer is out already; only the broken connection tells of it.
-            return problems.response(problem, request[_REQUEST_ID])
+            answer = problems.response(problem, request[_REQUEST_ID])
+            if not request.content.is_eof():
+                answer.force_close()  # What still comes of the body would be taken for a request.
+            return answer
 
     return guard
 

@@ -1,5 +1,6 @@
 """Reads what was sent: limited in size, in depth and in type, before anything else looks at it."""
 
+import asyncio
 import math
 import re
 from http import HTTPStatus
@@ -10,10 +11,14 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
 from sensorflow.core.vocabulary import JsonValue
+from sensorflow.web.api import API
 from sensorflow.web.problems import ProblemError, bad_request, places, unprocessable
 
 #: How deep arrays and objects may be nested.
 MAX_DEPTH = 64
+
+#: Bytes a second that a body must come with once it has had its time to begin.
+_SLOWEST = 16 * 1024
 
 #: Numbers that may be too large for a float, which would be read as infinite.
 _HUGE_NUMBER = re.compile(rb"[0-9][eE]\+?[0-9]{3}|[0-9]{200}")
@@ -32,16 +37,26 @@ async def read_body(request: web.Request, limit: int) -> bytes:
     """Return the body, unpacked.
 
     Raises:
-        ProblemError: 413, it has more bytes than `limit`; 400, it is not packed as it says.
+        ProblemError: 413, it has more bytes than `limit`; 400, it is not packed as it says; 408, it
+            comes too slowly.
     """
     if (request.content_length or 0) > limit:
         raise too_large(limit)
     body = bytearray()
+    allowed_s = request.app[API].body_timeout_s
+    # What is there already needs no clock.
+    begun = None if request.content.is_eof() else asyncio.get_running_loop().time()
     try:
-        async for chunk in request.content.iter_any():
-            body += chunk
-            if len(body) > limit:
-                raise too_large(limit)
+        async with asyncio.timeout_at(begun and begun + allowed_s) as clock:
+            async for chunk in request.content.iter_any():
+                body += chunk
+                if len(body) > limit:
+                    raise too_large(limit)
+                if begun is not None:
+                    clock.reschedule(begun + allowed_s + len(body) / _SLOWEST)
+    except TimeoutError:
+        detail = f"expected the body within {allowed_s:g} s and {_SLOWEST} bytes a second"
+        raise ProblemError(HTTPStatus.REQUEST_TIMEOUT, detail) from None
     except web.RequestPayloadError as error:
         raise bad_request(f"expected a body as its headers announce it: {error}") from None
     return bytes(body)

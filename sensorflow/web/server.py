@@ -1,6 +1,15 @@
-"""The HTTP server around the application: what cannot be parsed is answered as all else."""
+"""The HTTP server around the application.
 
+What cannot be parsed is answered as all else. A connection that keeps the service waiting is closed, and
+there are never more of them than it bears: aiohttp by itself waits for the headers of a request for as
+long as the connection lives. What a body may take is limited where it is read, in `bodies`.
+"""
+
+import asyncio
+import socket
+from dataclasses import dataclass
 from http import HTTPStatus
+from typing import Any, cast
 
 import structlog
 from aiohttp import web
@@ -12,9 +21,100 @@ from sensorflow.web.problems import ProblemError
 
 log = structlog.get_logger(__name__)
 
+#: What an idle connection may be kept for its next request: longer than proxies keep theirs, so that it is
+#: not closed under a request that is on its way.
+_KEEPALIVE_S = 75.0
+#: What is read of a body after its request was refused, so that its sender comes to read why.
+_LINGERING_S = 2.0
+#: What a client may take without taking anything of what is sent to it.
+_STALLED_S = 120.0
+
+_FULL_PROBLEM = (
+    b'{"type":"about:blank","title":"Service Unavailable","status":503,'
+    b'"detail":"too many connections are open; come back later, or use one for many requests"}'
+)
+_FULL = (
+    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\n"
+    b"Content-Type: application/problem+json\r\nContent-Length: %d\r\n\r\n%s"
+) % (len(_FULL_PROBLEM), _FULL_PROBLEM)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What strangers may ask of the server before they have said anything."""
+
+    #: What the headers of a request may take.
+    header_timeout_s: float
+    #: How many connections may be open at once; the control socket is always open.
+    connections: int
+
 
 class _Protocol(RequestHandler):
     """One connection."""
+
+    def __init__(self, server: "_Server", limits: Limits, **options: Any) -> None:
+        super().__init__(server, **options)
+        self._server = server
+        self._limits = limits
+        #: When the connection is closed unless the headers of a request are there; None: not at all.
+        self._due_at: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._stalled: asyncio.TimerHandle | None = None
+        self._sent_away = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if self._server.is_full(transport):
+            self._sent_away = True
+            cast(asyncio.Transport, transport).write(_FULL)
+            transport.close()
+            return
+        super().connection_made(transport)
+        self._await_headers()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._due_at = None
+        for timer in (self._timer, self._stalled):
+            if timer is not None:
+                timer.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._sent_away:
+            return
+        super().data_received(data)
+        if self._messages or self._request_in_progress:
+            self._due_at = None
+        elif self._due_at is None:
+            self._await_headers()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._stalled = self._loop.call_later(_STALLED_S, self.force_close)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = None
+
+    def _await_headers(self) -> None:
+        self._due_at = self._loop.time() + self._limits.header_timeout_s
+        if self._timer is None:  # One timer for many requests: where it comes too early it looks again.
+            self._timer = self._loop.call_at(self._due_at, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        if self._due_at is None:
+            return
+        if self._loop.time() < self._due_at:
+            self._timer = self._loop.call_at(self._due_at, self._look)
+        else:
+            self.force_close()
+
+    def log_exception(self, *args: Any, **more: Any) -> None:
+        """Log a fault of ours; not a client that has gone, or whose body is not what its headers say."""
+        if not isinstance(more.get("exc_info"), web.RequestPayloadError | ConnectionError):
+            super().log_exception(*args, **more)
 
     def handle_error(
         self,
@@ -38,18 +138,38 @@ class _Protocol(RequestHandler):
 
 
 class _Server(web.Server):
-    def __call__(self) -> RequestHandler:
-        return _Protocol(self, loop=self._loop, **self._kwargs)
+    """Makes the connections."""
 
-
-class Runner(web.AppRunner):
-    """Runs the application."""
-
-    async def _make_server(self) -> web.Server:
-        made = await super()._make_server()
-        return _Server(
+    def __init__(self, made: web.Server, limits: Limits) -> None:
+        super().__init__(
             made.request_handler,
             request_factory=made.request_factory,
             handler_cancellation=made.handler_cancellation,
             **made._kwargs,
         )
+        self._limits = limits
+        self._was_full = False
+
+    def __call__(self) -> RequestHandler:
+        return _Protocol(self, self._limits, loop=self._loop, **self._kwargs)
+
+    def is_full(self, transport: asyncio.BaseTransport) -> bool:
+        """Tell whether there is no room for a connection; the log is told when that begins."""
+        if transport.get_extra_info("socket").family == socket.AF_UNIX:
+            return False  # The owner of the home must get in when others fill the door.
+        full = len(self.connections) >= self._limits.connections
+        if full and not self._was_full:
+            log.warning("too many connections are open; others are sent away", open=len(self.connections))
+        self._was_full = full
+        return full
+
+
+class Runner(web.AppRunner):
+    """Runs the application."""
+
+    def __init__(self, app: web.Application, limits: Limits) -> None:
+        super().__init__(app, access_log=None, keepalive_timeout=_KEEPALIVE_S, lingering_time=_LINGERING_S)
+        self._limits = limits
+
+    async def _make_server(self) -> web.Server:
+        return _Server(await super()._make_server(), self._limits)
