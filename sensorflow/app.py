@@ -41,7 +41,7 @@ from sensorflow.tasks.command import CommandKind
 from sensorflow.tasks.http import HttpKind
 from sensorflow.tasks.python import PythonKind
 from sensorflow.web import Api, build_app
-from sensorflow.web.server import Limits, Runner
+from sensorflow.web.server import Runner
 
 log = structlog.get_logger(__name__)
 
@@ -215,8 +215,7 @@ async def running(
             service.submit_all, clock, changed=partial(_report_sensor, service), answering=answering
         )
         serving = Running(home, service, store, supervisor, executor, settings, address, loop)
-        limits = Limits(header_timeout_s=settings.header_timeout, connections=settings.connections)
-        runner = Runner(build_app(_api(serving, settings, host, clock)), limits)
+        runner = Runner(build_app(_api(serving, settings, host, clock)), access_log=None)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         address.url = await _listen(runner, host, port)
@@ -233,32 +232,12 @@ def _report_sensor(service: Service, pipeline: str, sensor: str, error: str | No
 
 
 def alert_routes(settings: Settings) -> list[AlertRoute]:
-def _alerter(alert: AlertTarget, *, allow_private: bool) -> Alerter:
-    """Return what sends alerts to a receiver.
-
-    Raises:
-        SettingsError: what it needs is not installed, or its URL leads nowhere.
-    """
-    if alert.type is AlertType.LOG:
-        return LogAlerter()
-    if alert.type is AlertType.WEBHOOK:
-        return WebhookAlerter(alert.url or "", allow_private=allow_private)
-    try:
-        from sensorflow.alerts.apprise import AppriseAlerter  # noqa: PLC0415 - an extra, and slow to import
-    except ImportError:
-        raise SettingsError(
-            "alerts of the type apprise need the extra alerts: pip install 'sensorflow[alerts]'"
-        ) from None
-    try:
-        return AppriseAlerter(alert.url or "")
-    except ValueError as error:
-        raise SettingsError(f"alerts: {error}") from None
-
-
     """Return where the settings send alerts; without any they go to the log."""
     routes = [
         AlertRoute(
-            _alerter(alert, allow_private=settings.allow_private),
+            LogAlerter()
+            if alert.type == "log"
+            else WebhookAlerter(alert.url or "", allow_private=settings.allow_private),
             on=frozenset(alert.on),
             pipelines=frozenset(alert.pipelines),
         )
@@ -292,9 +271,9 @@ def _api(serving: Running, settings: Settings, host: str, clock: SystemClock) ->
         submit=service.submit,
         submit_all=service.submit_all,
         reload=serving.reload,
-        store=serving.store,
         with_texts=lambda texts: serving.home.with_texts(texts, os.environ),
         scratch=MemoryStore,
+        store=serving.store,
         clock=clock,
         sensor_error=lambda pipeline, name: serving.supervisor.status(pipeline, name).error,
         log_path=lambda run_id, task, number: log_path(serving.home.path, run_id, task, number),
@@ -306,7 +285,6 @@ def _api(serving: Running, settings: Settings, host: str, clock: SystemClock) ->
         allowed_hosts=settings.allowed_hosts,
         body_limit=settings.body_limit,
         batch_limit=settings.batch_limit,
-        body_timeout_s=settings.body_timeout,
     )
 
 
