@@ -31,9 +31,13 @@ class Reading(Section):
     """A value that is not taken as it stands at its path."""
 
     path: EventPath
+    #: With one group, which takes the value out of a longer text.
     regex: Annotated[Text, AfterValidator(_regex)] | None = None
+    #: How the text writes a date or an instant, as `%d.%m.%Y`.
     format: Annotated[Text, AfterValidator(_format)] | None = None
+    #: Of an instant only the date, as it is written, whatever its offset.
     as_: Annotated[Literal["date"] | None, the_word("date"), Field(alias="as")] = None
+    #: The value where the event has nothing at the path, or null.
     default: Text | None = None
 
     def source(self) -> ValueSource:

@@ -134,7 +134,7 @@ class SensorCompiler:
             id=_source(section.id),
             time=_source(section.time),
         )
-        if section.type == "webhook":
+        if section.type in ("webhook", "http"):
             self._check_headers(document, path, rule)
         return rule
 
@@ -232,7 +232,7 @@ class SensorCompiler:
                 self.grain_problems.append(document.problem((*path, "default"), str(error)))
 
     def _check_headers(self, document: Document, path: Path, rule: Rule) -> None:
-        """Find headers that are named in capitals: a webhook's event has them in lower case."""
+        """Find headers that are named in capitals: events have them in lower case."""
         for key in ("partition", "part", "id", "time"):
             for source in _sources(getattr(rule, key)):
                 first, *steps = parse_path(source_path(source))

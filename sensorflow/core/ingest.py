@@ -33,6 +33,8 @@ from sensorflow.core.vocabulary import DatasetDefinition, Event, JsonValue, Rule
 
 #: Content that is one event until it changes never expires by time.
 _NEVER = float("inf")
+#: So many reasons are kept of one event: one of lineage may have thousands of outputs.
+_MOST_REASONS = 100
 
 
 class Reached(NamedTuple):
@@ -114,7 +116,7 @@ def _read(definitions: Definitions, event: Event, seen_by: tuple[str, str] | Non
         # Of one output a run may have made several hours of one day.
         claims=list(dict.fromkeys(claims)),
         state=outcome,
-        reason="; ".join(reasons) or None,
+        reason="; ".join([*dict.fromkeys(reasons)][:_MOST_REASONS]) or None,
         dedupe_s=definition.dedupe_s if definition else 0.0,
     )
 

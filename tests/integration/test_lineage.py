@@ -227,6 +227,16 @@ async def test_an_output_without_any_time_is_rejected_and_read_again_when_the_ru
     assert ready(service, "clicks") == ["2026-03-09"]
 
 
+async def test_of_many_partitions_that_cannot_be_read_some_reasons_are_kept(
+    service: Running, client: aiohttp.ClientSession
+) -> None:
+    clicks = output("raw.clicks", *({"dt": f"day {number}"} for number in range(150)))
+    await emit(service, told(RunState.COMPLETE, clicks))
+    (event,) = (await get(client, "events?state=rejected"))["items"]
+    assert len(event["reason"].split("; ")) == 100
+    assert '"day 0"' in event["reason"] and '"day 99"' in event["reason"]
+
+
 async def test_a_location_is_read_by_a_path_into_the_output(service: Running) -> None:
     condition = LocationSubsetCondition(["s3://lake/clicks/dt=2026-02-01/"])
     facets = {"subset": OutputSubsetOutputDatasetFacet(condition)}
