@@ -18,9 +18,8 @@ import structlog
 from aiohttp import web
 
 from sensorflow import control
-from sensorflow.alerts.log import LogAlerter
-from sensorflow.alerts.sender import AlertRoute, AlertSender
-from sensorflow.alerts.webhook import WebhookAlerter
+from sensorflow.alerts.routes import alert_routes
+from sensorflow.alerts.sender import AlertSender
 from sensorflow.clock import SystemClock
 from sensorflow.config.settings import Settings, alert_warnings, load_settings, setting_warnings
 from sensorflow.core.changes import Changes
@@ -41,7 +40,7 @@ from sensorflow.tasks.command import CommandKind
 from sensorflow.tasks.http import HttpKind
 from sensorflow.tasks.python import PythonKind
 from sensorflow.web import Api, build_app
-from sensorflow.web.server import Runner
+from sensorflow.web.server import Limits, Runner
 
 log = structlog.get_logger(__name__)
 
@@ -215,7 +214,8 @@ async def running(
             service.submit_all, clock, changed=partial(_report_sensor, service), answering=answering
         )
         serving = Running(home, service, store, supervisor, executor, settings, address, loop)
-        runner = Runner(build_app(_api(serving, settings, host, clock)), access_log=None)
+        limits = Limits(header_timeout_s=settings.header_timeout, connections=settings.connections)
+        runner = Runner(build_app(_api(serving, settings, host, clock)), limits)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         address.url = await _listen(runner, host, port)
@@ -229,21 +229,6 @@ async def running(
 
 def _report_sensor(service: Service, pipeline: str, sensor: str, error: str | None) -> None:
     service.post(SensorReported(pipeline=pipeline, sensor=sensor, error=error))
-
-
-def alert_routes(settings: Settings) -> list[AlertRoute]:
-    """Return where the settings send alerts; without any they go to the log."""
-    routes = [
-        AlertRoute(
-            LogAlerter()
-            if alert.type == "log"
-            else WebhookAlerter(alert.url or "", allow_private=settings.allow_private),
-            on=frozenset(alert.on),
-            pipelines=frozenset(alert.pipelines),
-        )
-        for alert in settings.alerts
-    ]
-    return routes or [AlertRoute(LogAlerter())]
 
 
 async def _drain(service: Service, executor: LocalExecutor, loop: "asyncio.Task[None]") -> None:
@@ -285,6 +270,7 @@ def _api(serving: Running, settings: Settings, host: str, clock: SystemClock) ->
         allowed_hosts=settings.allowed_hosts,
         body_limit=settings.body_limit,
         batch_limit=settings.batch_limit,
+        body_timeout_s=settings.body_timeout,
     )
 
 

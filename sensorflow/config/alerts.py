@@ -3,10 +3,10 @@
 from enum import StrEnum
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field, PlainValidator, model_validator
+from pydantic import AfterValidator, Field, PlainValidator, ValidationInfo, field_validator, model_validator
 
 from sensorflow.config.problems import Section, expected
-from sensorflow.config.values import Name, WebUrl, one_of, same_once
+from sensorflow.config.values import Name, one_of, same_once, web_url
 
 
 class AlertType(StrEnum):
@@ -14,6 +14,8 @@ class AlertType(StrEnum):
 
     LOG = "log"
     WEBHOOK = "webhook"
+    #: Needs the extra `alerts`.
+    APPRISE = "apprise"
 
 
 class AlertKind(StrEnum):
@@ -24,24 +26,29 @@ class AlertKind(StrEnum):
     SENSOR_DOWN = "sensor_down"
 
 
-_Kind = Annotated[AlertKind, PlainValidator(one_of(AlertKind), json_schema_input_type=str)]
+_Kind = Annotated[AlertKind, PlainValidator(one_of(AlertKind), json_schema_input_type=AlertKind)]
 
 
 class AlertTarget(Section):
     """One receiver, and which alerts it gets."""
 
-    type: Annotated[AlertType, PlainValidator(one_of(AlertType), json_schema_input_type=str)]
-    #: May hold a secret; only of type `webhook`.
-    url: WebUrl | None = Field(default=None, repr=False)
+    type: Annotated[AlertType, PlainValidator(one_of(AlertType), json_schema_input_type=AlertType)]
+    #: May hold a secret; not of type `log`.
+    url: str | None = Field(default=None, repr=False)
     on: Annotated[list[_Kind], Field(min_length=1), AfterValidator(same_once)] = Field(
         default_factory=lambda: list(AlertKind)
     )
     #: Empty: of all pipelines.
     pipelines: Annotated[list[Name], AfterValidator(same_once)] = Field(default_factory=list)
 
+    @field_validator("url", mode="before")
+    @classmethod
+    def _is_of_the_type(cls, url: object, info: ValidationInfo) -> object:
+        return url if url is None or info.data.get("type") is AlertType.APPRISE else web_url(url)
+
     @model_validator(mode="after")
     def _says_where_to(self) -> Self:
-        if (self.type is AlertType.WEBHOOK) != (self.url is not None):
+        if (self.type is not AlertType.LOG) != (self.url is not None):
             has = "a url" if self.url is None else "no url"
             raise expected(f"{has} for the type {self.type}", found="none" if self.url is None else "one")
         return self

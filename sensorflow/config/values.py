@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import BeforeValidator, PlainValidator
+from pydantic import BeforeValidator, Field, PlainValidator
 
 from sensorflow.config.problems import expected
 from sensorflow.config.yaml import shown
@@ -90,7 +90,7 @@ def whole(minimum: int | None = None) -> BeforeValidator:
             raise expected("a whole number" + ("" if minimum is None else f" >= {minimum}"))
         return value
 
-    return BeforeValidator(check)
+    return BeforeValidator(check, json_schema_input_type=Annotated[int, Field(ge=minimum)])
 
 
 def number(minimum: float, maximum: float | None = None) -> BeforeValidator:
@@ -105,7 +105,7 @@ def number(minimum: float, maximum: float | None = None) -> BeforeValidator:
             raise expected(words)
         return float(value)
 
-    return BeforeValidator(check)
+    return BeforeValidator(check, json_schema_input_type=Annotated[float, Field(ge=minimum, le=maximum)])
 
 
 def the_word(word: str) -> BeforeValidator:
@@ -169,7 +169,8 @@ def _event_path(value: object) -> object:
     return value
 
 
-def _web_url(value: object) -> str:
+def web_url(value: object) -> str:
+    """Return a URL of http or https that has a host; refuse what is none."""
     words = "a URL such as https://example.com/report"
     if not isinstance(value, str) or not value.isprintable() or set(value) & set(' "<>\\^`|'):
         raise expected(words)
@@ -247,11 +248,18 @@ def _python(value: object) -> PythonFunction:
     return PythonFunction(module, function)
 
 
-Name: TypeAlias = Annotated[str, BeforeValidator(_name)]
-Text: TypeAlias = Annotated[str, BeforeValidator(_text)]
+_AsName: TypeAlias = Annotated[str, Field(pattern=f"^{_NAME.pattern}$")]
+_AsDuration: TypeAlias = Annotated[str, Field(pattern="^[0-9]{1,12}(ms|s|m|h|d)$")]
+
+Name: TypeAlias = Annotated[str, BeforeValidator(_name, json_schema_input_type=_AsName)]
+Text: TypeAlias = Annotated[
+    str, BeforeValidator(_text, json_schema_input_type=Annotated[str, Field(min_length=1)])
+]
 #: Seconds, written as `30s`.
-Duration: TypeAlias = Annotated[float, BeforeValidator(_duration)]
-PositiveDuration: TypeAlias = Annotated[float, BeforeValidator(_positive_duration)]
+Duration: TypeAlias = Annotated[float, BeforeValidator(_duration, json_schema_input_type=_AsDuration)]
+PositiveDuration: TypeAlias = Annotated[
+    float, BeforeValidator(_positive_duration, json_schema_input_type=_AsDuration)
+]
 Timezone: TypeAlias = Annotated[str, BeforeValidator(_timezone)]
 EventPath: TypeAlias = Annotated[str, BeforeValidator(_event_path)]
 FreeKey: TypeAlias = Annotated[str, BeforeValidator(_free_key)]
@@ -262,12 +270,12 @@ PositiveCount: TypeAlias = Annotated[int, whole(1)]
 Whole: TypeAlias = Annotated[int, whole()]
 Run: TypeAlias = Annotated[Command, PlainValidator(_run, json_schema_input_type=str | list[str])]
 Python: TypeAlias = Annotated[PythonFunction, PlainValidator(_python, json_schema_input_type=str)]
-Late: TypeAlias = Annotated[LatePolicy, PlainValidator(one_of(LatePolicy), json_schema_input_type=str)]
-WhenWord: TypeAlias = Annotated[When, PlainValidator(one_of(When), json_schema_input_type=str)]
-CatchupWord: TypeAlias = Annotated[Catchup, PlainValidator(one_of(Catchup), json_schema_input_type=str)]
+Late: TypeAlias = Annotated[LatePolicy, PlainValidator(one_of(LatePolicy), json_schema_input_type=LatePolicy)]
+WhenWord: TypeAlias = Annotated[When, PlainValidator(one_of(When), json_schema_input_type=When)]
+CatchupWord: TypeAlias = Annotated[Catchup, PlainValidator(one_of(Catchup), json_schema_input_type=Catchup)]
 Cron: TypeAlias = Annotated[str, BeforeValidator(_cron)]
 Expected: TypeAlias = Annotated[Expectation, PlainValidator(_expectation, json_schema_input_type=str)]
-WebUrl: TypeAlias = Annotated[str, BeforeValidator(_web_url)]
+WebUrl: TypeAlias = Annotated[str, BeforeValidator(web_url)]
 
 
 def same_once(values: list[Any]) -> list[Any]:

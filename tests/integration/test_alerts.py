@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 from collections.abc import AsyncIterator
 
 import pytest
@@ -9,10 +10,15 @@ from aiohttp import web
 from structlog.testing import capture_logs
 
 from sensorflow.alerts import sender as sending
+from sensorflow.alerts.apprise import AppriseAlerter
 from sensorflow.alerts.log import LogAlerter
+from sensorflow.alerts.routes import alert_routes
 from sensorflow.alerts.sender import RETRY_DELAYS_S, AlertRoute, AlertSender
 from sensorflow.alerts.webhook import WebhookAlerter
+from sensorflow.config.alerts import AlertTarget, AlertType
+from sensorflow.config.settings import Settings
 from sensorflow.core.commands import SendAlert
+from sensorflow.core.errors import SensorflowError
 from sensorflow.ports import AlertError
 from tests.integration.attempts import LIMIT_S
 from tests.integration.receiver import Receiver, answering, receiving, silent
@@ -77,6 +83,32 @@ async def test_a_webhook_gets_an_alert_as_json(accepting: Receiver) -> None:
         "partitions": ["2026-06-01", "2026-06-02"],
         "at": "2026-06-01T08:00:00.250Z",
     }
+
+
+async def test_apprise_brings_an_alert_to_a_service_of_its_own(accepting: Receiver) -> None:
+    await AppriseAlerter(f"json://127.0.0.1:{accepting.port}/chat").send(alert(kind="sensor_down"))
+    (request,) = accepting.requests
+    sent = json.loads(request.body)
+    assert (sent["title"], sent["message"]) == ("sensorflow: sensor down", "orders 2026-06-01 is missing")
+    assert sent["type"] == "failure"
+
+
+async def test_what_apprise_cannot_deliver_is_tried_again(free_port: int) -> None:
+    with pytest.raises(AlertError, match="did not take it"):
+        await AppriseAlerter(f"json://127.0.0.1:{free_port}/chat").send(alert(resolved=True))
+
+
+def test_a_receiver_that_apprise_does_not_know_is_refused_without_its_secret() -> None:
+    target = AlertTarget(type=AlertType.APPRISE, url="chatt://t0psecret@somewhere")
+    with pytest.raises(SensorflowError, match=r"found one of the scheme chatt$"):
+        alert_routes(Settings(alerts=[target]))
+
+
+def test_without_the_extra_the_settings_say_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sensorflow.alerts.apprise", None)
+    target = AlertTarget(type=AlertType.APPRISE, url="json://127.0.0.1/")
+    with pytest.raises(SensorflowError, match=r"pip install 'sensorflow\[alerts\]'"):
+        alert_routes(Settings(alerts=[target]))
 
 
 async def test_an_alert_is_delivered_once_and_resolved_once(accepting: Receiver) -> None:
