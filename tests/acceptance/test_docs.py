@@ -390,12 +390,25 @@ def options_of(command: Any) -> set[str]:
     return {name for p in command.params for name in (*p.opts, *p.secondary_opts) if name.startswith("-")}
 
 
+def verbs_of(group: Any) -> Iterator[tuple[str, Any]]:
+    """Yield each verb with its name; of those that have verbs of their own, these."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from ((f"{name} {own}", found) for own, found in verbs_of(command))
+        else:
+            yield name, command
+
+
 def test_every_verb_and_option_is_told_and_no_others() -> None:
     root: Any = typer.main.get_command(command_line)
     common = options_of(root.commands["version"])
-    rows = {code(row[0])[0].split()[1]: row for row in table("verb")}
-    assert set(rows) == set(root.commands)
-    for verb, command in root.commands.items():
+    commands = dict(verbs_of(root))
+    rows = {}
+    for row in table("verb"):
+        words = code(row[0])[0].split()
+        rows[" ".join(words[1:3]) if words[1:3] and " ".join(words[1:3]) in commands else words[1]] = row
+    assert set(rows) == set(commands)
+    for verb, command in commands.items():
         shown, _, options = rows[verb]
         assert set(re.findall(r"-[-\w]+", " ".join(code(options)))) == options_of(command) - common, verb
         arguments = [
