@@ -100,6 +100,16 @@ def load_home(home: Path, environ: Mapping[str, str], kinds: Mapping[str, type[S
     )
 
 
+def sensor_options(home: Path, kinds: Mapping[str, type[Sensor]]) -> dict[str, type[BaseModel]]:
+    """Return the options of every sensor kind, those of the home's own that can be read among them.
+
+    Args:
+        kinds: The sensor kinds that sensorflow brings, by name.
+    """
+    own = _own_kinds(home, kinds, [])
+    return {**{kind: sensor.Options for kind, sensor in {**kinds, **own}.items()}, **PASSIVE_KINDS}
+
+
 def _read_all(home: Path, folder: str, problems: list[Problem]) -> list[SourceText]:
     """Return the YAML files of a folder by name."""
     texts = []

@@ -24,6 +24,7 @@ from sensorflow.cli.common import (
 )
 from sensorflow.cli.doctor import doctor
 from sensorflow.cli.explaining import why
+from sensorflow.cli.documents import openapi, schema
 from sensorflow.cli.graph import graph
 from sensorflow.cli.operating import cancel, mark, pause, reload, resume, retry, run, withdraw
 from sensorflow.cli.reading import events, logs, runs, status
@@ -112,7 +113,7 @@ _VERBS = (
     *(init, validate, serve, demo, graph),
     *(ready, emit, status, runs, why, logs, events, rehearse),
     *(run, retry, cancel, mark, pause, resume, backfill, withdraw, redrive, reload),
-    *(doctor, backup, version),
+    *(schema, openapi, doctor, backup, version),
 )
 for _verb in _VERBS:
     app.command(_verb.__name__)(with_common(_verb))

@@ -164,17 +164,22 @@ def _item(value: object) -> "DatasetItem | AnyItem | AllItem | AtLeastItem":
 
 
 Item: TypeAlias = Annotated[
-    DatasetItem | AnyItem | AllItem | AtLeastItem, PlainValidator(_item, json_schema_input_type=Any)
+    DatasetItem | AnyItem | AllItem | AtLeastItem,
+    PlainValidator(_item, json_schema_input_type=Name | DatasetItem | AnyItem | AllItem | AtLeastItem),
 ]
 
 
 class Retries(Section):
     """How a failed attempt is tried again; what is left out comes from `defaults`."""
 
+    #: Tries after the first.
     max: Annotated[int, whole(0)] = 0
+    #: Before the second try.
     delay: Duration = 10.0
+    #: Each further delay is so many times the one before.
     backoff: Annotated[float, number(1)] = 2.0
     max_delay: Duration = 300.0
+    #: The part of the delay that is left to chance.
     jitter: Annotated[float, number(0, 1)] = 0.1
 
 
@@ -190,15 +195,24 @@ class Defaults(Section):
 class Task(Section):
     """A node of the DAG."""
 
+    #: The datasets that have to be ready for the run's partition.
     inputs: list[Item] = Field(default_factory=list)
+    #: The tasks that come before.
     after: Annotated[list[Name], AfterValidator(same_once)] = Field(default_factory=list)
+    #: A command: a list is its argv, a text one line of `sh -c`.
     run: Run | None = None
+    #: A function, as package.module:function.
     python: Python | None = None
+    #: A request to a server.
     http: Http | None = None
+    #: The datasets that its success makes ready.
     outputs: Annotated[list[Name], AfterValidator(same_once)] = Field(default_factory=list)
     retries: Retries = Retries()
+    #: An attempt that takes longer is stopped and has failed.
     timeout: PositiveDuration | None = None
+    #: Of queued tasks the highest starts first.
     priority: Whole = 0
+    #: What the tasks before must have come to.
     when: WhenWord = When.ALL_SUCCEEDED
     skipped: Annotated[Literal["block"] | None, the_word("block")] = None
     env: dict[EnvName, ProcessText] = Field(default_factory=dict)
@@ -261,22 +275,38 @@ class SharedFile(Section):
 class PipelineFile(Section):
     """`pipelines/*.yaml`."""
 
+    #: The file's name, unless said.
     name: Name | None = None
     description: str = ""
+    #: What a run is of: an hour, a day, a week, a month, a key, several of these, or none.
     partition: Partition = Grain.DAILY
+    #: The bounds of days, weeks and months, and all clock times.
     timezone: Timezone = "UTC"
+    #: The first partition; events for earlier ones are kept and fire nothing.
     start: str | None = None
+    #: The last partition.
     end: str | None = None
+    #: What a newer version of consumed data does: nothing, a mark, or another generation.
     late: Late = LatePolicy.STALE
+    #: Runs with a task running or retrying; those that wait do not count.
     max_active_runs: PositiveCount = 16
+    #: Tasks of this pipeline at once.
     concurrency: PositiveCount = 8
+    #: Cron, in the time zone: makes the run of the newest partition that has ended.
     schedule: Cron | None = None
+    #: Which schedule times that a stop of the service missed are made up for.
     catchup: CatchupWord = Catchup.NONE
+    #: A partition's run waits for the success of the one before.
     sequential: bool = False
+    #: Arrivals are recorded and nothing starts.
     paused: bool = False
+    #: A run that has waited for so long is cancelled.
     expire: PositiveDuration | None = None
+    #: For every task that does not say otherwise.
     defaults: Defaults = Defaults()
+    #: What differs from the pipeline's own grain, and from one arrival that makes a partition ready.
     datasets: dict[Name, Dataset] = Field(default_factory=dict)
+    #: What observes the world, by name.
     sensors: dict[Name, Sensor] = Field(default_factory=dict)
     #: At least one; checked where a file is compiled, so that the rest is checked all the same.
     tasks: dict[Name, Task] = Field(default_factory=dict)

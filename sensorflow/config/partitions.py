@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator
 
@@ -45,7 +45,9 @@ def _dimension(value: object) -> Grain | Keys:
     return Grain(str(value))
 
 
-Dimension: TypeAlias = Annotated[Grain | Keys, PlainValidator(_dimension, json_schema_input_type=str | Keys)]
+Dimension: TypeAlias = Annotated[
+    Grain | Keys, PlainValidator(_dimension, json_schema_input_type=Literal[_DIMENSION_GRAINS] | Keys)
+]
 
 
 def _fit_together(dimensions: dict[str, Grain | Keys]) -> dict[str, Grain | Keys]:
@@ -75,7 +77,8 @@ def _partition(value: object) -> Grain | Keys | Several:
 
 
 Partition: TypeAlias = Annotated[
-    Grain | Keys | Several, PlainValidator(_partition, json_schema_input_type=str | Keys | Several)
+    Grain | Keys | Several,
+    PlainValidator(_partition, json_schema_input_type=Literal[_NAMED_GRAINS] | Keys | Several),
 ]
 
 

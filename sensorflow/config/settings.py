@@ -92,17 +92,19 @@ class Settings(Section):
     LATER = frozenset({"retention_events", "retention_runs", "retention_logs"})
     host: Text = "127.0.0.1"
     #: 0 takes a free one.
-    port: Annotated[int, BeforeValidator(_port)] = 8484
+    port: Annotated[
+        int, BeforeValidator(_port, json_schema_input_type=Annotated[int, Field(ge=0, le=65_535)])
+    ] = 8484
     #: The file of the store, relative to the home.
     store: Text = ".sensorflow/state.db"
     #: Attempts at once, over all pipelines.
     workers: PositiveCount = Field(default_factory=lambda: 2 * _cores())
     #: Warm processes for `python` tasks.
     python_workers: PositiveCount = Field(default_factory=_cores)
-    log_level: Annotated[LogLevel, PlainValidator(one_of(LogLevel), json_schema_input_type=str)] = (
+    log_level: Annotated[LogLevel, PlainValidator(one_of(LogLevel), json_schema_input_type=LogLevel)] = (
         LogLevel.INFO
     )
-    log_format: Annotated[LogFormat, PlainValidator(one_of(LogFormat), json_schema_input_type=str)] = (
+    log_format: Annotated[LogFormat, PlainValidator(one_of(LogFormat), json_schema_input_type=LogFormat)] = (
         LogFormat.TEXT
     )
     #: Bytes of one body.
