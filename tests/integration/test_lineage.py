@@ -8,6 +8,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+import requests
 from openlineage.client import OpenLineageClient
 from openlineage.client.event_v2 import (
     DatasetEvent,
@@ -66,6 +67,7 @@ tasks:
 async def service(tmp_path: Path) -> AsyncIterator[Running]:
     (tmp_path / "pipelines").mkdir()
     (tmp_path / "pipelines" / "lake.yaml").write_text(LAKE)
+    (tmp_path / "pipelines" / "other.yaml").write_text("tasks: {t: {inputs: [another], run: x}}\n")
     async with serving(tmp_path, body_limit=20_000) as started:
         yield started
 
@@ -235,6 +237,34 @@ async def test_of_many_partitions_that_cannot_be_read_some_reasons_are_kept(
     (event,) = (await get(client, "events?state=rejected"))["items"]
     assert len(event["reason"].split("; ")) == 100
     assert '"day 0"' in event["reason"] and '"day 99"' in event["reason"]
+
+
+async def test_a_token_to_emit_is_the_clients_api_key(
+    service: Running, client: aiohttp.ClientSession
+) -> None:
+    async def token(bearer: str | None, **body: Any) -> str:
+        headers = {"Authorization": f"Bearer {bearer}"} if bearer else None
+        async with client.post("/api/v1/tokens", json=body, headers=headers) as response:
+            assert response.status == 201, await response.text()
+            return str((await response.json())["token"])
+
+    admin = await token(None, scope="admin")
+    keys = [await token(admin, scope="emit", pipelines=[name]) for name in ("other", "lake")]
+    keys.append(await token(admin, scope="emit"))
+    made = told(RunState.COMPLETE, output("raw.clicks"))
+
+    async def status_with(key: str | None) -> int:
+        config = {"auth": {"type": "api_key", "apiKey": key}} if key else {}
+        try:
+            await emit(service, made, **config)
+        except requests.HTTPError as error:
+            return error.response.status_code
+        return 202
+
+    assert [await status_with(key) for key in (None, "wrong", keys[0])] == [401, 401, 403]
+    assert ready(service, "clicks") == []
+    assert [await status_with(key) for key in keys[1:]] == [202, 202]
+    assert ready(service, "clicks") == ["2026-03-08"]
 
 
 async def test_a_location_is_read_by_a_path_into_the_output(service: Running) -> None:
