@@ -1,16 +1,18 @@
 """All definitions of a home together, and the questions that every event asks of them."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sensorflow.core.matching import Pattern, compile_pattern
+from sensorflow.core.rule_index import RuleIndex
 from sensorflow.core.vocabulary import (
     DatasetDefinition,
     DatasetInput,
     Grain,
     Input,
     InputGroup,
+    JsonValue,
     PipelineDefinition,
     Selection,
     SensorDefinition,
@@ -69,6 +71,9 @@ class Definitions:
     posted: tuple[SensorDefinition, ...] = field(init=False)
     #: Sensors that read what is posted to `/api/v1/lineage`.
     lineage: tuple[SensorDefinition, ...] = field(init=False)
+    #: The patterns of these, in their order.
+    posted_rules: RuleIndex = field(init=False)
+    lineage_rules: RuleIndex = field(init=False)
     #: By dataset, the sensors that feed it.
     feeds: Mapping[str, tuple[SensorDefinition, ...]] = field(init=False)
     #: By dataset, the pipeline and task whose success makes it ready.
@@ -106,9 +111,26 @@ class Definitions:
         assign(self, "producers", producers)
         assign(self, "feeds", {name: tuple(found) for name, found in feeds.items()})
         assign(self, "patterns", patterns)
-        assign(self, "posted", tuple(s for s in self.sensors.values() if s.kind == "events"))
-        assign(self, "lineage", tuple(s for s in self.sensors.values() if s.kind == "openlineage"))
+        for name, kind in (("posted", "events"), ("lineage", "openlineage")):
+            sensors = tuple(s for s in self.sensors.values() if s.kind == kind)
+            assign(self, name, sensors)
+            assign(self, f"{name}_rules", RuleIndex([patterns.get((s.pipeline, s.name)) for s in sensors]))
         assign(self, "graphs", {p.name: _graph(p, self.datasets) for p in self.pipelines.values()})
+
+    def take(
+        self, document: dict[str, JsonValue], seen_by: tuple[str, str] | None
+    ) -> Sequence[SensorDefinition]:
+        """Return the sensors whose rules take an event: of what was posted any, else the one that saw it."""
+        if seen_by is None:
+            return [self.posted[place] for place in self.posted_rules.matching(document)]
+        sensor, pattern = self.sensors.get(seen_by), self.patterns.get(seen_by)
+        if sensor is None or (pattern is not None and not pattern.matches(document)):
+            return ()
+        return (sensor,)
+
+    def take_lineage(self, document: dict[str, JsonValue]) -> Sequence[SensorDefinition]:
+        """Return the sensors whose rules take an output of a lineage event."""
+        return [self.lineage[place] for place in self.lineage_rules.matching(document)]
 
 
 def _note(

@@ -29,7 +29,7 @@ from sensorflow.core.state import (
     TimerRow,
 )
 from sensorflow.core.turn import Turn
-from sensorflow.core.vocabulary import DatasetDefinition, Event, JsonValue, Rule, SensorDefinition
+from sensorflow.core.vocabulary import DatasetDefinition, Event, JsonValue, Rule
 
 #: Content that is one event until it changes never expires by time.
 _NEVER = float("inf")
@@ -79,18 +79,14 @@ def observe(turn: Turn, message: Observed) -> tuple[Receipt, list[Reached]]:
 def _read(definitions: Definitions, event: Event, seen_by: tuple[str, str] | None) -> _Reading:
     """Ask the rules of the sensor, or of all sensors for what is posted."""
     if seen_by is None and is_lineage(event):
-        documents = list(output_documents(event))
-        sensors = definitions.lineage
+        taken = [
+            (sensor, document)
+            for document in output_documents(event)
+            for sensor in definitions.take_lineage(document)
+        ]
     else:
-        documents = [event.document()]
-        sensors = _reading_sensors(definitions, seen_by)
-    taken = [
-        (sensor, document)
-        for document in documents
-        for sensor in sensors
-        if (pattern := definitions.patterns.get((sensor.pipeline, sensor.name))) is None
-        or pattern.matches(document)
-    ]
+        document = event.document()
+        taken = [(sensor, document) for sensor in definitions.take(document, seen_by)]
     claims: list[_Claim] = []
     reasons: list[str] = []
     for sensor, document in taken:
@@ -208,15 +204,6 @@ def _with_own_identity(event: Event, rule: Rule, document: JsonValue) -> Event:
     if rule.time is not None:
         event = replace(event, time=read_time(rule.time, document))
     return event
-
-
-def _reading_sensors(
-    definitions: Definitions, seen_by: tuple[str, str] | None
-) -> tuple[SensorDefinition, ...]:
-    if seen_by is None:
-        return definitions.posted
-    sensor = definitions.sensors.get(seen_by)
-    return (sensor,) if sensor else ()
 
 
 def unreadable_by(sensor: tuple[str, str]) -> str:

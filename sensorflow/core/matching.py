@@ -11,23 +11,28 @@ never a field's name, `anything-but` takes null, booleans and mixed lists, and t
 """
 
 import math
-import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from sensorflow.core.errors import SensorflowError, shown
+from sensorflow.core.forms import (
+    ABSENT,
+    AnythingBut,
+    Exactly,
+    Exists,
+    Form,
+    Numeric,
+    Prefix,
+    SameButForCase,
+    Suffix,
+    Wildcard,
+)
 from sensorflow.core.vocabulary import JsonValue
 
 #: Deeper patterns are refused, so that matching never runs out of stack.
 MAX_DEPTH = 50
 
-_COMPARISONS: dict[str, Callable[[float, float], bool]] = {
-    "=": operator.eq,
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
+_SIGNS = ("=", "<", "<=", ">", ">=")
 
 
 class PatternError(SensorflowError):
@@ -39,51 +44,48 @@ class PatternError(SensorflowError):
         self.message = message
 
 
-class _Absent:
-    """What a leaf sees where the event has no value."""
-
-
-_ABSENT = _Absent()
-
-
 @dataclass(frozen=True, slots=True)
-class _Test:
-    """One alternative of a leaf."""
-
-    #: As in `expected ...`.
-    words: str
-    holds: Callable[[object], bool]
-
-
-@dataclass(frozen=True, slots=True)
-class _Leaf:
-    """Holds where one of the tests holds for one of the values."""
+class Leaf:
+    """Holds where one of the forms holds for one of the values."""
 
     path: str
-    tests: tuple[_Test, ...]
+    forms: tuple[Form, ...]
 
     def matches(self, value: object) -> bool:
-        return any(test.holds(candidate) for candidate in _values(value) for test in self.tests)
+        """Tell whether what stands at the path fits."""
+        if isinstance(value, list):
+            return any(form.holds(each) for each in values_of(value) for form in self.forms)
+        if isinstance(value, dict):
+            value = ABSENT
+        for form in self.forms:  # noqa: SIM110 - a generator would take twice the time
+            if form.holds(value):
+                return True
+        return False
 
     def mismatch(self, value: object) -> str | None:
+        """Return in words why it does not fit; None where it does."""
         if self.matches(value):
             return None
-        expected = " or ".join(test.words for test in self.tests)
+        expected = " or ".join(form.words for form in self.forms)
         return f"{self.path}: expected {expected}, found {_found(value)}"
 
 
 @dataclass(frozen=True, slots=True)
-class _Fields:
-    """Holds where one object fits all fields and, of every `$or`, one alternative."""
+class Fields:
+    """Holds where one object fits all fields and, of `$or`, one alternative."""
 
     path: str
-    fields: tuple[tuple[str, "_Leaf | _Fields"], ...]
-    alternatives: tuple["_Fields", ...]
+    fields: tuple[tuple[str, "Leaf | Fields"], ...]
+    alternatives: tuple["Fields", ...]
 
     def matches(self, value: object) -> bool:
+        """Tell whether what stands at the path fits."""
+        if isinstance(value, dict):
+            return self._fits(value)
         return any(self._fits(candidate) for candidate in _objects(value))
 
     def mismatch(self, value: object) -> str | None:
+        """Return in words the first that does not fit; None where all does."""
         mismatches = []
         for candidate in _objects(value):
             mismatch = self._misfit(candidate)
@@ -94,14 +96,15 @@ class _Fields:
             return mismatches[0]
         return f"{self.path}: none of {len(mismatches)} elements fits; of the first, {mismatches[0]}"
 
-    def _fits(self, candidate: Mapping[str, JsonValue]) -> bool:
-        return all(node.matches(candidate.get(name, _ABSENT)) for name, node in self.fields) and (
-            not self.alternatives or any(node.matches(candidate) for node in self.alternatives)
-        )
-
-    def _misfit(self, candidate: Mapping[str, JsonValue]) -> str | None:
+    def _fits(self, candidate: dict[str, JsonValue]) -> bool:
         for name, node in self.fields:
-            mismatch = node.mismatch(candidate.get(name, _ABSENT))
+            if not node.matches(candidate.get(name, ABSENT)):
+                return False
+        return not self.alternatives or any(node.matches(candidate) for node in self.alternatives)
+
+    def _misfit(self, candidate: dict[str, JsonValue]) -> str | None:
+        for name, node in self.fields:
+            mismatch = node.mismatch(candidate.get(name, ABSENT))
             if mismatch is not None:
                 return mismatch
         mismatches = []
@@ -113,24 +116,22 @@ class _Fields:
         return "; and ".join(mismatches) or None
 
 
+@dataclass(frozen=True, slots=True)
 class Pattern:
     """A compiled event pattern; made by `compile_pattern`."""
 
-    __slots__ = ("_root",)
-
-    def __init__(self, root: _Fields) -> None:
-        self._root = root
+    root: Fields
 
     def matches(self, document: Mapping[str, JsonValue]) -> bool:
         """Tell whether an event, as its document, fits."""
-        return self._root.matches(document)
+        return self.root.matches(document)
 
     def first_mismatch(self, document: Mapping[str, JsonValue]) -> str | None:
         """Return in words the first field that does not fit; None where the event matches.
 
         As in `data.rows: expected > 0, found 0`.
         """
-        return self._root.mismatch(document)
+        return self.root.mismatch(document)
 
 
 def compile_pattern(pattern: Mapping[str, JsonValue]) -> Pattern:
@@ -145,7 +146,7 @@ def compile_pattern(pattern: Mapping[str, JsonValue]) -> Pattern:
 # What of an event is looked at. Events may be nested deeper than the stack, so nothing here recurses.
 
 
-def _elements(value: object) -> list[object]:
+def elements_of(value: object) -> list[object]:
     """Return what an array holds, however nested, in order; else the value itself."""
     if not isinstance(value, list):
         return [value]
@@ -160,20 +161,21 @@ def _elements(value: object) -> list[object]:
     return found
 
 
-def _values(value: object) -> list[object]:
-    return [item for item in _elements(value) if not isinstance(item, Mapping)] or [_ABSENT]
+def values_of(value: object) -> list[object]:
+    """Return the values that a leaf sees; `ABSENT` alone where there are none."""
+    return [item for item in elements_of(value) if not isinstance(item, dict)] or [ABSENT]
 
 
-def _objects(value: object) -> list[Mapping[str, JsonValue]]:
-    return [item if isinstance(item, Mapping) else {} for item in _elements(value)] or [{}]
+def _objects(value: object) -> list[dict[str, JsonValue]]:
+    return [item if isinstance(item, dict) else {} for item in elements_of(value)] or [{}]
 
 
 def _found(value: object) -> str:
-    if value is _ABSENT:
+    if value is ABSENT:
         return "nothing"
-    values = _values(value)
-    if values == [_ABSENT]:
-        return "an object" if isinstance(value, Mapping) else "no value in the array"
+    values = values_of(value)
+    if values == [ABSENT]:
+        return "an object" if isinstance(value, dict) else "no value in the array"
     more = f" and {len(values) - 5} more" if len(values) > 5 else ""
     return ", ".join(shown(item) for item in values[:5]) + more
 
@@ -181,36 +183,36 @@ def _found(value: object) -> str:
 # The language
 
 
-def _fields(pattern: JsonValue, path: str, place: str, depth: int) -> _Fields:
+def _fields(pattern: JsonValue, path: str, place: str, depth: int) -> Fields:
     """Compile an object; mismatches name `path` in the event, errors `place` in the pattern."""
-    if not isinstance(pattern, Mapping):
+    if not isinstance(pattern, dict):
         raise PatternError(place, f"expected an object with the fields to match, found {shown(pattern)}")
     if not pattern:
         raise PatternError(place, "expected at least one field to match, found an empty object")
     if not depth:
         raise PatternError(place, f"expected at most {MAX_DEPTH} levels, found more")
-    fields: list[tuple[str, _Leaf | _Fields]] = []
-    alternatives: tuple[_Fields, ...] = ()
+    fields: list[tuple[str, Leaf | Fields]] = []
+    alternatives: tuple[Fields, ...] = ()
     for name, below in pattern.items():
         if not isinstance(name, str):
             raise PatternError(place, f"expected field names that are text, found {shown(name)}")
         inner_place = _joined(place, name)
         if name == "$or":
             alternatives = _alternatives(below, path, inner_place, depth - 1)
-        elif isinstance(below, Mapping):
+        elif isinstance(below, dict):
             fields.append((name, _fields(below, _joined(path, name), inner_place, depth - 1)))
         else:
             fields.append((name, _leaf(below, _joined(path, name), inner_place)))
-    return _Fields(path, tuple(fields), alternatives)
+    return Fields(path, tuple(fields), alternatives)
 
 
-def _alternatives(below: JsonValue, path: str, place: str, depth: int) -> tuple[_Fields, ...]:
+def _alternatives(below: JsonValue, path: str, place: str, depth: int) -> tuple[Fields, ...]:
     if not isinstance(below, list) or not below:
         raise PatternError(place, f"expected a list of patterns, found {shown(below)}")
     return tuple(_fields(item, path, f"{place}[{index}]", depth) for index, item in enumerate(below))
 
 
-def _leaf(below: JsonValue, path: str, place: str) -> _Leaf:
+def _leaf(below: JsonValue, path: str, place: str) -> Leaf:
     if not isinstance(below, list):
         raise PatternError(
             place,
@@ -218,11 +220,11 @@ def _leaf(below: JsonValue, path: str, place: str) -> _Leaf:
         )
     if not below:
         raise PatternError(place, "expected at least one alternative, found an empty list")
-    return _Leaf(path, tuple(_alternative(item, f"{place}[{index}]") for index, item in enumerate(below)))
+    return Leaf(path, tuple(_alternative(item, f"{place}[{index}]") for index, item in enumerate(below)))
 
 
-def _alternative(item: JsonValue, place: str) -> _Test:
-    if not isinstance(item, Mapping):
+def _alternative(item: JsonValue, place: str) -> Form:
+    if not isinstance(item, dict):
         return _value(item, place)
     form, operand = _only_entry(item, place, _FORMS)
     return _FORMS[form](operand, f"{place}.{form}")
@@ -239,15 +241,10 @@ def _only_entry(
     raise PatternError(place, f"expected one of {', '.join(known)}, found {names}")
 
 
-def _value(item: JsonValue, place: str) -> _Test:
-    if not _is_scalar(item):
-        raise PatternError(place, f"expected a text, number, true, false or null, found {shown(item)}")
-    wanted = _identity(item)
-    return _Test(shown(item), lambda value: _identity(value) == wanted)
-
-
-def _is_scalar(item: object) -> bool:
-    return item is None or isinstance(item, str | bool) or _is_number(item)
+def _value(item: JsonValue, place: str) -> Form:
+    if item is None or isinstance(item, str | bool) or _is_number(item):
+        return Exactly(item)
+    raise PatternError(place, f"expected a text, number, true, false or null, found {shown(item)}")
 
 
 def _is_number(item: object) -> bool:
@@ -256,71 +253,35 @@ def _is_number(item: object) -> bool:
     return isinstance(item, int) and not isinstance(item, bool)
 
 
-def _identity(value: object) -> tuple[bool, object]:
-    """Return what two equal values share: 1 and 1.0 do, 1 and true do not."""
-    return isinstance(value, bool), value
-
-
-def _text_form(
-    describe: str, prepare: Callable[[str, str], Callable[[str], bool]]
-) -> Callable[[JsonValue, str], _Test]:
-    """Return the compiler of a form that takes one text and holds for texts only."""
-
-    def compile_form(operand: JsonValue, place: str) -> _Test:
-        holds = prepare(_text(operand, place), place)
-        return _Test(f"{describe} {shown(operand)}", lambda value: isinstance(value, str) and holds(value))
-
-    return compile_form
-
-
 def _text(operand: JsonValue, place: str) -> str:
     if not isinstance(operand, str):
         raise PatternError(place, f"expected a text, found {shown(operand)}")
     return operand
 
 
-def _end_form(describe: str, has_end: Callable[[str, str], bool]) -> Callable[[JsonValue, str], _Test]:
-    """Return the compiler of `prefix` or `suffix`, which may ignore case."""
-    exact = _text_form(describe, lambda wanted, _: lambda value: has_end(value, wanted))
-
-    def ignoring_case(wanted: str, _: str) -> Callable[[str], bool]:
-        folded = wanted.casefold()
-        return lambda value: has_end(value.casefold(), folded)
-
-    loose = {"equals-ignore-case": _text_form(f"{describe}, in any case,", ignoring_case)}
-
-    def compile_form(operand: JsonValue, place: str) -> _Test:
-        if not isinstance(operand, Mapping):
-            return exact(operand, place)
-        form, wanted = _only_entry(operand, place, loose)
-        return loose[form](wanted, f"{place}.{form}")
-
-    return compile_form
+def _prefix(operand: JsonValue, place: str) -> Form:
+    return Prefix(*_end(operand, place))
 
 
-def _same_but_for_case(wanted: str, _: str) -> Callable[[str], bool]:
-    folded = wanted.casefold()
-    return lambda value: value.casefold() == folded
+def _suffix(operand: JsonValue, place: str) -> Form:
+    return Suffix(*_end(operand, place))
 
 
-def _wildcard(wanted: str, place: str) -> Callable[[str], bool]:
-    pieces = _wildcard_pieces(wanted, place)
-    if len(pieces) == 1:
-        return lambda value: value == pieces[0]
-    first, *middle, last = pieces
+def _end(operand: JsonValue, place: str) -> tuple[str, bool]:
+    """Return the text of a `prefix` or `suffix`, and whether case does not matter."""
+    if not isinstance(operand, dict):
+        return _text(operand, place), False
+    form, wanted = _only_entry(operand, place, {"equals-ignore-case": None})
+    return _text(wanted, f"{place}.{form}"), True
 
-    def holds(value: str) -> bool:
-        if len(value) < len(first) + len(last) or not (value.startswith(first) and value.endswith(last)):
-            return False
-        position, end = len(first), len(value) - len(last)
-        for piece in middle:  # The leftmost place of each is right: it leaves most to the others.
-            place_of_piece = value.find(piece, position, end)
-            if place_of_piece < 0:
-                return False
-            position = place_of_piece + len(piece)
-        return True
 
-    return holds
+def _same_but_for_case(operand: JsonValue, place: str) -> Form:
+    return SameButForCase(_text(operand, place))
+
+
+def _wildcard(operand: JsonValue, place: str) -> Form:
+    wanted = _text(operand, place)
+    return Wildcard(wanted, tuple(_wildcard_pieces(wanted, place)))
 
 
 def _wildcard_pieces(wanted: str, place: str) -> list[str]:
@@ -341,8 +302,8 @@ def _wildcard_pieces(wanted: str, place: str) -> list[str]:
     return pieces
 
 
-def _anything_but(operand: JsonValue, place: str) -> _Test:
-    if isinstance(operand, Mapping):
+def _anything_but(operand: JsonValue, place: str) -> Form:
+    if isinstance(operand, dict):
         form, wanted = _only_entry(operand, place, _TEXT_FORMS)
         compile_one, place = _TEXT_FORMS[form], f"{place}.{form}"
     else:
@@ -350,66 +311,54 @@ def _anything_but(operand: JsonValue, place: str) -> _Test:
     items = wanted if isinstance(wanted, list) else [wanted]
     if not items:
         raise PatternError(place, "expected at least one value, found an empty list")
-    excluded = [compile_one(item, place) for item in items]
-    words = "anything but " + " or ".join(test.words for test in excluded)
-    return _Test(
-        words, lambda value: value is not _ABSENT and not any(test.holds(value) for test in excluded)
-    )
+    return AnythingBut(tuple(compile_one(item, place) for item in items))
 
 
-def _numeric(operand: JsonValue, place: str) -> _Test:
+def _numeric(operand: JsonValue, place: str) -> Form:
     if not isinstance(operand, list) or len(operand) not in {2, 4}:
         raise PatternError(
             place, f'expected a comparison as [">", 0] or [">=", 0, "<", 5], found {shown(operand)}'
         )
     pairs = list(zip(operand[::2], operand[1::2], strict=True))
     for sign, limit in pairs:
-        if not isinstance(sign, str) or sign not in _COMPARISONS:
-            raise PatternError(place, f"expected one of = < <= > >=, found {shown(sign)}")
+        if not isinstance(sign, str) or sign not in _SIGNS:
+            raise PatternError(place, f"expected one of {' '.join(_SIGNS)}, found {shown(sign)}")
         if not _is_number(limit):
             raise PatternError(place, f"expected a number behind {sign}, found {shown(limit)}")
-    words = " and ".join(f"{sign} {shown(limit)}" for sign, limit in pairs)
     if len(pairs) == 2:
-        _check_range(pairs, words, place)
-    tests = [(_COMPARISONS[sign], limit) for sign, limit in pairs]
-
-    def holds(value: object) -> bool:
-        return (
-            isinstance(value, int | float)
-            and not isinstance(value, bool)
-            and all(compare(value, limit) for compare, limit in tests)
-        )
-
-    return _Test(words, holds)
+        _check_range(pairs, place)
+    # `>=` is inside and below, `=` both.
+    lows = [(limit, "=" in sign) for sign, limit in pairs if "<" not in sign]
+    highs = [(limit, "=" in sign) for sign, limit in pairs if ">" not in sign]
+    return Numeric(lows[0] if lows else None, highs[0] if highs else None)
 
 
-def _check_range(pairs: list[tuple[str, float]], words: str, place: str) -> None:
+def _check_range(pairs: list[tuple[str, float]], place: str) -> None:
     (lower_sign, lower), (upper_sign, upper) = pairs
+    words = f"{lower_sign} {shown(lower)} and {upper_sign} {shown(upper)}"
     if lower_sign not in {">", ">="} or upper_sign not in {"<", "<="}:
         raise PatternError(place, f"expected a range as > or >= and then < or <=, found {words}")
     if lower > upper or (lower == upper and (lower_sign, upper_sign) != (">=", "<=")):
         raise PatternError(place, f"expected a range that holds a number, found {words}")
 
 
-def _exists(operand: JsonValue, place: str) -> _Test:
+def _exists(operand: JsonValue, place: str) -> Form:
     if not isinstance(operand, bool):
         raise PatternError(place, f"expected true or false, found {shown(operand)}")
-    if operand:
-        return _Test("any value", lambda value: value is not _ABSENT)
-    return _Test("nothing", lambda value: value is _ABSENT)
+    return Exists(operand)
 
 
 def _joined(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
 
-_TEXT_FORMS: dict[str, Callable[[JsonValue, str], _Test]] = {
-    "prefix": _end_form("a text that starts with", str.startswith),
-    "suffix": _end_form("a text that ends with", str.endswith),
-    "wildcard": _text_form("a text like", _wildcard),
-    "equals-ignore-case": _text_form("a text that is, in any case,", _same_but_for_case),
+_TEXT_FORMS: dict[str, Callable[[JsonValue, str], Form]] = {
+    "prefix": _prefix,
+    "suffix": _suffix,
+    "wildcard": _wildcard,
+    "equals-ignore-case": _same_but_for_case,
 }
-_FORMS: dict[str, Callable[[JsonValue, str], _Test]] = {
+_FORMS: dict[str, Callable[[JsonValue, str], Form]] = {
     **_TEXT_FORMS,
     "anything-but": _anything_but,
     "numeric": _numeric,
