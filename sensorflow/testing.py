@@ -73,13 +73,16 @@ async def collect(
     context = SensorContext(pipeline="tests", name="sensor", home=home, instance="tests", report=report)
     found: list[Event] = []
     observed = sensor(sensor.Options.model_validate(options), context).events()
+    limit = asyncio.timeout(timeout_s)
     try:
-        async with asyncio.timeout(timeout_s):
+        async with limit:
             async for seen in observed:
                 found += seen.events if isinstance(seen, Batch) else [seen]
                 if len(found) >= count:
                     return found
     except TimeoutError:
+        if not limit.expired():
+            raise  # It is the sensor's own.
         raise TimeoutError(f"expected {count} events within {timeout_s:g} s, found {len(found)}") from None
     finally:
         if isinstance(observed, AsyncGenerator):

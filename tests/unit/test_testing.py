@@ -50,6 +50,12 @@ class Silent(Counting):
         yield Batch([])
 
 
+class Refused(Counting):
+    async def events(self) -> AsyncIterator[Event | Batch]:
+        raise TimeoutError("the broker does not answer")
+        yield Batch([])
+
+
 async def test_the_first_events_are_collected_and_the_sensor_is_closed(tmp_path: Path) -> None:
     reports: list[str | None] = []
     events = await collect(Counting, {}, 3, home=tmp_path, report=reports.append)
@@ -71,5 +77,7 @@ async def test_options_are_checked_as_those_of_a_file(tmp_path: Path) -> None:
 async def test_what_does_not_come_and_what_ends_too_early_is_said(tmp_path: Path) -> None:
     with pytest.raises(TimeoutError, match=r"expected 2 events within 0\.001 s, found 0"):
         await collect(Silent, {}, 2, home=tmp_path, timeout_s=0.001)
+    with pytest.raises(TimeoutError, match="the broker does not answer"):
+        await collect(Refused, {}, 1, home=tmp_path)
     with pytest.raises(RuntimeError, match="expected 3 events, found 2 and the sensor's end"):
         await collect(Counting, {"limit": 2}, 3, home=tmp_path)
