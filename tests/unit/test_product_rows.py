@@ -30,6 +30,8 @@ from sensorflow.core.vocabulary import (
     Rule,
     Selection,
 )
+from sensorflow.rehearsal.playing import Rehearsal
+from sensorflow.rehearsal.story import Story, recorded
 from sensorflow.testing import FakeClock
 from tests.flows import (
     HOURLY,
@@ -333,6 +335,43 @@ def test_an_event_that_a_rule_could_not_read_is_not_a_line_in_a_log_but_kept_and
     stored = flow.store.reader.event(receipt.seq)
     assert stored is not None
     assert stored.state is EventState.ACCEPTED
+
+
+# 16
+def test_a_rehearsal_says_what_would_have_fired_when_and_why_not_the_rest_and_executes_nothing() -> None:
+    before = service(pipeline("p", task("load", same("a")), task("join", same("b"), after=("load",))))
+    before.ready("a", "2026-06-01")
+    before.clock.advance(3600)
+    before.ready("b", "2026-06-01")
+    before.end_all()
+    assert fired(before) == [("load", "2026-06-01"), ("join", "2026-06-01")]
+    listing = before.store.listing
+    changed = service(
+        pipeline("p", task("load", same("a")), task("join", same("b"), same("c"), after=("load",)))
+    )
+    happened = [
+        step
+        for row in listing.events(after=0, dataset=None, state=None, limit=10)
+        for step in recorded(
+            changed.definitions,
+            row.received_at,
+            row.event,
+            row.sensor,
+            [(each.dataset, each.partition, None, each.sensor) for each in listing.arrivals(row.seq)],
+        )
+    ]
+    rehearsal = Rehearsal(
+        changed.definitions, Story(begins_at=NOW, steps=tuple(happened)), changed.store, workers=4
+    )
+    list(rehearsal.play())
+    firings = [(entry.task, entry.at) for entry in rehearsal.entries if entry.kind == "fired"]
+    assert firings == [("load", NOW)]
+    (run,) = rehearsal.runs()
+    (join,) = (each for each in run.tasks if each.name == "join")
+    (wait,) = join.waiting_for
+    assert wait.text.startswith("waiting for c 2026-06-01")
+    assert changed.started == []
+    assert fired(before) == [("load", "2026-06-01"), ("join", "2026-06-01")]
 
 
 # 17

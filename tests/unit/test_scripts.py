@@ -1,10 +1,22 @@
 """Scripts of rehearsals: what they say, and where they are wrong."""
 
+import re
+from pathlib import Path
 from textwrap import dedent
 
 import pytest
 
-from sensorflow.config.scripts import Script, read_instant, read_script
+from sensorflow.config.scripts import (
+    EventStep,
+    HeldInput,
+    MakeStep,
+    OutcomeRule,
+    ReadyStep,
+    Script,
+    ScriptStep,
+    read_instant,
+    read_script,
+)
 from sensorflow.config.stories import MistakesError, story_of
 from sensorflow.core.errors import DefinitionsError
 from sensorflow.core.messages import DeclaredReady, MakeRun, Observed, PausePipeline
@@ -213,3 +225,17 @@ def test_what_is_wrong_in_a_script_is_told_with_its_place(text: str, words: str)
 
 def test_all_that_is_wrong_is_told_at_once() -> None:
     assert len(wrong("{from: 2026-03-09, paused: [a, b], hold: [{dataset: c}]}")) == 3
+
+
+def test_the_reference_has_every_key_of_a_script_and_its_examples_can_be_read() -> None:
+    docs = Path(__file__).parents[2] / "docs"
+    reference = (docs / "reference.md").read_text().split("\n### Rehearsals\n")[1].split("\n## ")[0]
+    how_to = (docs / "how-to.md").read_text().split("\n## Rehearse a change ")[1].split("\n## ")[0]
+    examples = re.findall(r"```yml\n(.*?)```", reference + how_to, flags=re.DOTALL)
+    assert len(examples) == 2
+    for example in examples:
+        assert script(example).steps
+    for model in (Script, ScriptStep, OutcomeRule, HeldInput, ReadyStep, EventStep, MakeStep):
+        for name, field in model.model_fields.items():
+            key = field.alias or name
+            assert re.search(rf"\b{key}\b", reference), f"{model.__name__}.{key}"
