@@ -45,8 +45,12 @@ class Broker:
 
     host = "127.0.0.1"
 
-    def __init__(self, folder: Path, program: str | None = None) -> None:
-        """Prepare, not start. `program` is the path of a mosquitto; None takes amqtt."""
+    def __init__(self, folder: Path, program: str | None = None, *, lines: str = "") -> None:
+        """Prepare, not start. `program` is the path of a mosquitto; None takes amqtt.
+
+        Args:
+            lines: More of what stands in the configuration of mosquitto's listener.
+        """
         self.port = free_port()
         #: Persistent sessions outlive their connection, and what `stop` saved outlives the broker.
         self.keeps_sessions = program is not None
@@ -55,7 +59,7 @@ class Broker:
         if program is not None:
             config = folder / "mosquitto.conf"
             config.write_text(
-                f"listener {self.port} {self.host}\nallow_anonymous true\nlog_dest stderr\n"
+                f"listener {self.port} {self.host}\n{lines}allow_anonymous true\nlog_dest stderr\n"
                 f"persistence true\npersistence_location {folder}/\n"
                 "user root\n"  # Counts only where root runs the tests: stay it, to write in the folder.
             )

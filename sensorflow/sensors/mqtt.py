@@ -6,10 +6,10 @@ import hashlib
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, suppress
-from typing import Any
+from typing import Any, Self
 
 import aiomqtt
-from pydantic import BaseModel, ConfigDict, SecretStr, field_validator
+from pydantic import BaseModel, ConfigDict, SecretStr, field_validator, model_validator
 
 from sensorflow.core.durations import parse_duration
 from sensorflow.core.vocabulary import Event, JsonValue
@@ -37,13 +37,15 @@ class MqttOptions(BaseModel):
 
     #: mqtt://user:password@host:port or mqtts://...; may hold a password, so it is never shown.
     url: SecretStr
-    #: A topic filter, + and # as in MQTT.
+    #: A topic filter, + and # as in MQTT; $share/GROUP/FILTER for a share of the messages.
     topic: str
     qos: int = 1
     #: Made of home, pipeline and sensor where it is left out.
     client_id: str | None = None
     #: A broker that is silent for so long is gone.
     keepalive: str = "60s"
+    #: Certificates of who vouches for the broker, a file relative to the home; else those of the machine.
+    ca: str | None = None
 
     @field_validator("url")
     @classmethod
@@ -56,9 +58,13 @@ class MqttOptions(BaseModel):
     def _topic_is_a_filter(cls, topic: str) -> str:
         try:
             aiomqtt.Wildcard(topic)
+            if topic.startswith("$share/"):
+                group, _, shared = topic.removeprefix("$share/").partition("/")
+                if not group or not shared:
+                    raise ValueError(topic)
         except ValueError:
-            message = f"expected a topic filter as weather/+/observed or weather/#, found {topic!r}"
-            raise ValueError(message) from None
+            words = "expected a topic filter as weather/+/observed, weather/# or $share/GROUP/weather/#"
+            raise ValueError(f"{words}, found {topic!r}") from None
         return topic
 
     @field_validator("qos")
@@ -84,6 +90,12 @@ class MqttOptions(BaseModel):
         if not 1 <= parse_duration(keepalive) <= 65_535:
             raise ValueError(f"expected a duration of 1s to 18h, found {keepalive!r}")
         return keepalive
+
+    @model_validator(mode="after")
+    def _vouches_for_somebody(self) -> Self:
+        if self.ca is not None and not BrokerUrl.parse(self.url.get_secret_value()).is_tls:
+            raise ValueError('expected an mqtts:// URL beside "ca", found mqtt://')
+        return self
 
 
 class MqttSensor:
@@ -134,6 +146,7 @@ class MqttSensor:
             topic=self._options.topic,
             qos=self._options.qos,
             keepalive_s=int(parse_duration(self._options.keepalive)),
+            ca=self._context.home / self._options.ca if self._options.ca else None,
         )
 
     def _event(self, message: aiomqtt.Message) -> Event:

@@ -6,6 +6,7 @@ import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -103,14 +104,17 @@ class Connection:
 
 @asynccontextmanager
 async def connected(
-    broker: BrokerUrl, client_id: str, *, topic: str, qos: int, keepalive_s: int
+    broker: BrokerUrl, client_id: str, *, topic: str, qos: int, keepalive_s: int, ca: Path | None = None
 ) -> AsyncIterator[Connection]:
     """Connect, with MQTT 5 where the broker speaks it, else 3.1.1, and subscribe.
+
+    Args:
+        ca: Certificates of who vouches for the broker, PEM; None takes those of the machine.
 
     Raises:
         NotConnectedError: why it could not be done.
     """
-    tls = await asyncio.to_thread(_tls_context) if broker.is_tls else None
+    tls = await asyncio.to_thread(tls_context, ca) if broker.is_tls else None
     client = _Client(broker, client_id, aiomqtt.ProtocolVersion.V5, keepalive_s, tls)
     try:
         try:
@@ -141,8 +145,18 @@ async def _subscribe(broker: BrokerUrl, client: "_Client", topic: str, qos: int)
             raise NotConnectedError(f"{broker} refused the subscription to {topic}: {str(code).lower()}")
 
 
-def _tls_context() -> ssl.SSLContext:
-    context = ssl.create_default_context()
+def tls_context(ca: Path | None) -> ssl.SSLContext:
+    """Return whom a connection trusts: the authorities in a file, else those of the machine.
+
+    Raises:
+        NotConnectedError: the file cannot be read or holds none.
+    """
+    try:
+        context = ssl.create_default_context(cafile=ca)
+    except ssl.SSLError:
+        raise NotConnectedError(f"{ca} holds no certificates in PEM") from None
+    except OSError as error:
+        raise NotConnectedError(f"cannot read {ca}: {(error.strerror or str(error)).lower()}") from None
     context.sslsocket_class = _TlsSocket
     return context
 

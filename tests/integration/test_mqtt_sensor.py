@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import json
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -279,45 +278,6 @@ async def test_a_retained_message_names_the_topic_whose_content_it_replaces(
     ]
 
 
-async def test_a_certificate_that_nobody_vouches_for_is_refused_and_a_trusted_one_taken(
-    tmp_path: Path, topic_prefix: str, free_port: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    openssl, program = shutil.which("openssl"), mosquitto()
-    if openssl is None or program is None:
-        pytest.skip("needs openssl and mosquitto")
-    key, certificate, config = tmp_path / "key.pem", tmp_path / "cert.pem", tmp_path / "mosquitto.conf"
-    command = [
-        openssl,
-        "req",
-        "-x509",
-        "-newkey",
-        "rsa:2048",
-        "-nodes",
-        "-days",
-        "2",
-        "-subj",
-        "/CN=127.0.0.1",
-    ]
-    command += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)]
-    subprocess.run(command, check=True, capture_output=True)
-    config.write_text(
-        f"listener {free_port} 127.0.0.1\nallow_anonymous true\nuser root\n"
-        f"certfile {certificate}\nkeyfile {key}\nlog_dest stderr\n"
-    )
-    server = subprocess.Popen([program, "-c", str(config)], stderr=subprocess.DEVNULL)
-    url = f"mqtts://127.0.0.1:{free_port}"
-    try:
-        async with Observing(MqttSensor, {"url": url, "topic": topic_prefix}, tmp_path) as wary:
-            await wary.until(lambda seen: any("not trusted" in str(report) for report in seen.reports))
-        assert not any(report is None for report in wary.reports)
-        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-        async with Observing(MqttSensor, {"url": url, "topic": topic_prefix}, tmp_path) as trusting:
-            await trusting.until_well()
-    finally:
-        server.terminate()
-        server.wait(10)
-
-
 async def test_a_login_that_is_refused_is_named(tmp_path: Path, free_port: int) -> None:
     program = mosquitto()
     if program is None:
@@ -423,6 +383,10 @@ def test_a_brokers_url_is_read(url: str, expected: tuple[object, ...]) -> None:
         ({"url": "mqtt://me:hunter2@"}, "no host and port"),
         ({"topic": "a/b#"}, "'a/b#'"),
         ({"topic": ""}, "topic filter"),
+        ({"topic": "$share/group"}, "or $share/GROUP/weather/#, found '$share/group'"),
+        ({"topic": "$share//a"}, "topic filter"),
+        ({"topic": "$share/a+/b"}, "topic filter"),
+        ({"ca": "ca.pem"}, "expected an mqtts:// URL beside"),
         ({"qos": 2}, "cannot wait for the commit"),
         ({"qos": 3}, "expected 0 or 1, found 3"),
         ({"keepalive": "0s"}, "'0s'"),

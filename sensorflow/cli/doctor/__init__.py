@@ -57,7 +57,7 @@ def _examined(common: Common, *, full: bool) -> Iterator[Finding]:
     yield from files.findings(place, os.environ)
     sensors = [*definitions.sensors.values()] if definitions else []
     yield from machine.findings(place, sensors, service.pid if service else None)
-    yield from brokers.findings(sensors)
+    yield from brokers.findings(place, sensors)
     yield machine.clock_finding(began, (clock.now(), clock.monotonic()))
 
 

@@ -2,7 +2,6 @@
 
 import ipaddress
 import re
-import ssl
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from sensorflow.cli.doctor.finding import Finding, note, well, wrong
 from sensorflow.core.vocabulary import SensorDefinition
 from sensorflow.sensors.mqtt import MqttOptions
-from sensorflow.sensors.mqtt_connection import SESSION_EXPIRY_S, BrokerUrl
+from sensorflow.sensors.mqtt_connection import SESSION_EXPIRY_S, BrokerUrl, NotConnectedError, tls_context
 
 _PATIENCE_S = 5.0
 _DAY_S = 86_400
@@ -27,17 +26,18 @@ _HOW_TO = "the how-to, Set up mosquitto so that no message is lost"
 _MOSQUITTO = Path("/etc/mosquitto")
 
 
-def findings(sensors: Iterable[SensorDefinition]) -> Iterator[Finding]:
+def findings(home: Path, sensors: Iterable[SensorDefinition]) -> Iterator[Finding]:
     """Yield how each broker is that a sensor listens to."""
-    by_broker: dict[BrokerUrl, list[SensorDefinition]] = {}
+    by_broker: dict[tuple[BrokerUrl, Path | None], list[SensorDefinition]] = {}
     for sensor in sensors:
         if isinstance(sensor.options, MqttOptions):
             url = BrokerUrl.parse(sensor.options.url.get_secret_value())
-            by_broker.setdefault(url, []).append(sensor)
-    for broker, theirs in by_broker.items():
+            ca = home / sensor.options.ca if sensor.options.ca else None
+            by_broker.setdefault((url, ca), []).append(sensor)
+    for (broker, ca), theirs in by_broker.items():
         qos = max(s.options.qos for s in theirs if isinstance(s.options, MqttOptions))
         named = ", ".join(f"{s.pipeline}/{s.name}" for s in theirs)
-        yield from _broker(broker, qos, named)
+        yield from _broker(broker, ca, qos, named)
 
 
 @dataclass(slots=True)
@@ -48,10 +48,10 @@ class _Answer:
     properties: Properties | None
 
 
-def _broker(broker: BrokerUrl, qos: int, named: str) -> Iterator[Finding]:
+def _broker(broker: BrokerUrl, ca: Path | None, qos: int, named: str) -> Iterator[Finding]:
     try:
-        answer = _login(broker)
-    except (OSError, ValueError) as error:
+        answer = _login(broker, ca)
+    except (OSError, ValueError, NotConnectedError) as error:
         reason = str(error.strerror or error).lower() if isinstance(error, OSError) else str(error)
         fix = "is it running, and is the `url` right? the sensor tries again by itself"
         yield wrong("mqtt", f"{broker} of {named} cannot be reached: {reason}", fix)
@@ -66,27 +66,28 @@ def _broker(broker: BrokerUrl, qos: int, named: str) -> Iterator[Finding]:
     yield from _persistence(broker)
 
 
-def _login(broker: BrokerUrl) -> _Answer:
+def _login(broker: BrokerUrl, ca: Path | None) -> _Answer:
     """Log in under a name of our own, and leave nothing behind.
 
     Raises:
         OSError: nobody answers there.
         ValueError: what answers is no broker.
+        NotConnectedError: the certificates to trust cannot be read.
     """
     for version in (MQTTProtocolVersion.MQTTv5, MQTTProtocolVersion.MQTTv311):
-        answer = _login_with(broker, version)
+        answer = _login_with(broker, ca, version)
         if answer is not None:
             return answer
     raise ValueError("it takes the connection and does not answer as a broker")
 
 
-def _login_with(broker: BrokerUrl, version: MQTTProtocolVersion) -> _Answer | None:
+def _login_with(broker: BrokerUrl, ca: Path | None, version: MQTTProtocolVersion) -> _Answer | None:
     """Return the answer to a login; None where it was not understood."""
     is_5 = version is MQTTProtocolVersion.MQTTv5
     client = Client(CallbackAPIVersion.VERSION2, protocol=version, clean_session=None if is_5 else True)
     client.username_pw_set(broker.user, broker.password)
     if broker.is_tls:
-        client.tls_set_context(ssl.create_default_context())
+        client.tls_set_context(tls_context(ca))
     client.connect_timeout = _PATIENCE_S
     answers: list[_Answer] = []
     heard = Event()
