@@ -1,9 +1,6 @@
 """The verb that copies the store."""
 
 import os
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -27,7 +24,7 @@ def backup(
         text = f"there is no store {store}: is {common.home_dir} the home? name it with --home"
         raise CliError(ExitCode.NOT_FOUND, text)
     try:
-        with _progress(common) as copied:
+        with output.progress(common, "copying") as copied:
             report = back_up(store, file, copied)
     except FileExistsError:
         text = f"{file} is there already and is left as it is; name another file"
@@ -39,17 +36,3 @@ def backup(
         return
     output.line(f"{file}: {size(report.size)}, whole, up to event {report.newest_seq}")
     output.say(common, "how to restore it: see the how-to, Back up and restore")
-
-
-@contextmanager
-def _progress(common: Common) -> Iterator[Callable[[int, int], None]]:
-    """Give what is told of pages copied: a bar where somebody looks."""
-    if common.quiet or not sys.stderr.isatty():
-        yield lambda done, pages: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True)) as bar:
-        task = bar.add_task("copying", total=None)
-        yield lambda done, pages: bar.update(task, completed=done, total=pages)

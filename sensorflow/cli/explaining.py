@@ -1,7 +1,9 @@
 """The verb that says in words why something has not run."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -14,9 +16,9 @@ from sensorflow.cli.completing import PipelineName
 
 #: Of so many runs it speaks where no partition is named.
 _NEWEST = 5
-#: So many waits that differ only in their partition are told as one.
+#: So many partitions of one dataset are told together.
 _ALIKE = 3
-#: So many ranges of partitions are named; of more the rest is counted.
+#: So many ranges of partitions, and states of them, are named; of more the rest is counted.
 _RANGES = 4
 
 #: How the keys of a grain are spelled, what one is called, and how long it is where that can be counted.
@@ -26,9 +28,8 @@ _SPELLINGS: tuple[tuple[re.Pattern[str], str, str, int | None], ...] = (
     (re.compile(r"\d{4}-W\d\d"), "weekly", "weeks", None),
     (re.compile(r"\d{4}-\d\d"), "monthly", "months", None),
 )
-#: When a partition was expected, in the words of a wait; what stands for it and for the key meanwhile.
-_EXPECTED = re.compile(r", expected by \S+?(?:, [^,;]+? late)?(?=;| \(| or |$)")
-_KEY, _THEN = "\0", "\1"
+#: When a partition was expected, in the words of a wait.
+_EXPECTED = re.compile(r", expected by \S+?(?:, [^,;]+? late)?(?= \(| or |$)")
 #: What ends a run that has not run.
 _ENDINGS = {"cancel": "cancelled", "expire": "expired"}
 
@@ -143,32 +144,68 @@ def _read_whole(definition: Mapping[str, Any]) -> frozenset[str]:
 def folded(
     waits: Sequence[Mapping[str, Any]], run: Mapping[str, Any] | None, read_whole: frozenset[str]
 ) -> Iterator[str]:
-    """Yield what is waited for in words, what differs only in its partition as one.
+    """Yield what is waited for in words, many partitions of one dataset together.
 
     Args:
         read_whole: Datasets of which every partition inside the run's own is read.
     """
-    alike: dict[tuple[str, str], list[tuple[str, str]]] = {}
-    for wait in waits:
-        key = wait.get("partition") or ""
-        text, dataset = wait["text"], wait.get("dataset") or ""
+    apart = [_Missing.of(wait) for wait in waits]
+    of_dataset: dict[str, list[_Missing]] = {}
+    for found in filter(None, apart):
+        of_dataset.setdefault(found.dataset, []).append(found)
+    for wait, missing in zip(waits, apart, strict=True):
+        alike = of_dataset.get(missing.dataset, []) if missing else []
+        if missing is None or len(alike) < _ALIKE:
+            yield wait["text"]
+        elif missing is alike[0]:
+            yield from _told_together(alike, run if missing.dataset in read_whole else None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Missing:
+    """A wait for a partition, taken apart: `waiting for {dataset} {key}{state}{expected}{rest}`."""
+
+    dataset: str
+    key: str
+    #: What of it is there, as `: part LGA is missing`; empty where nothing is.
+    state: str
+    expected: str
+    rest: str
+
+    @classmethod
+    def of(cls, wait: Mapping[str, Any]) -> "_Missing | None":
+        """Return a wait taken apart, None where it is for something else."""
+        dataset, key = wait.get("dataset"), wait.get("partition")
+        lead = f"waiting for {dataset} {key}"
+        if not dataset or not key or not wait["text"].startswith(lead):
+            return None
+        text, separator, rest = wait["text"].removeprefix(lead).partition(";")
         expected = _EXPECTED.search(text)
-        if not (dataset and key and key in text):
-            alike[dataset, text] = [("", "")]
-            continue
-        if expected:
-            text = text[: expected.start()] + _THEN + text[expected.end() :]
-        found = alike.setdefault((dataset, text.replace(key, _KEY, 1)), [])
-        found.append((key, expected[0] if expected else ""))
-    for (dataset, text), found in alike.items():
-        if len(found) < _ALIKE:
-            yield from (text.replace(_KEY, key).replace(_THEN, expected) for key, expected in found)
-            continue
-        keys = [key for key, _ in found]
-        first, last = found[0][1], found[-1][1]
-        then = first if first == last else first.replace("expected", "the first expected", 1)
-        count = _counted(keys, run if dataset in read_whole else None)
-        yield text.replace(_KEY, f"{_ranges(keys)} ({count})").replace(_THEN, then)
+        if expected is None:
+            return cls(dataset, key, text, "", separator + rest)
+        state = text[: expected.start()] + text[expected.end() :]
+        return cls(dataset, key, state, expected[0], separator + rest)
+
+
+def _told_together(alike: Sequence[_Missing], run: Mapping[str, Any] | None) -> Iterator[str]:
+    """Yield what many partitions of a dataset lack, in a line, and what is there of them below it."""
+    first, last = alike[0].expected, alike[-1].expected
+    then = first if first == last else first.replace("expected", "the first expected", 1)
+    rest = Counter(each.rest for each in alike).most_common(1)[0][0]
+    count = _counted([each.key for each in alike], run)
+    keys_in_state: dict[str, list[str]] = {}
+    for each in alike:
+        keys_in_state.setdefault(each.state, []).append(each.key)
+    dataset = alike[0].dataset
+    if len(keys_in_state) == 1:
+        yield f"waiting for {dataset} {_ranges([e.key for e in alike])} ({count}){alike[0].state}{then}{rest}"
+        return
+    yield f"waiting for {dataset}: {count} are missing{then}{rest}"
+    most_first = sorted(keys_in_state.items(), key=lambda found: -len(found[1]))
+    for state, keys in most_first[:_RANGES]:
+        yield f"  {_ranges(keys)}{state or ': nothing of it has come'}"
+    if left := sum(len(keys) for _, keys in most_first[_RANGES:]):
+        yield f"  and {left} more, of which other parts are missing; -v tells each"
 
 
 def _counted(keys: Sequence[str], run: Mapping[str, Any] | None) -> str:

@@ -2,7 +2,8 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import typer
@@ -51,6 +52,20 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     for row in everything:
         padded = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         typer.echo("  ".join(padded).rstrip())
+
+
+@contextmanager
+def progress(common: Common, doing: str) -> Iterator[Callable[[int, int], None]]:
+    """Give what is told of how much is done, of how much: a bar where somebody looks, else nothing."""
+    if common.quiet or not sys.stderr.isatty():
+        yield lambda done, whole: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True)) as bar:
+        task = bar.add_task(doing, total=None)
+        yield lambda done, whole: bar.update(task, completed=done, total=whole)
 
 
 def plain(text: str) -> str:

@@ -70,20 +70,24 @@ def emit(
         raise CliError(ExitCode.FAILED, f"{file}: expected CloudEvents, found nothing")
     total: dict[str, Any] = {**dict.fromkeys(_COUNTS, 0), "events": []}
     pieces = list(_pieces(lines))
-    for first, piece in pieces:
-        try:
-            answer = client.post(path("events"), b"\n".join(piece), "application/x-ndjson")
-        except CliError as error:
-            if isinstance(error, RefusedError) and error.status == HTTPStatus.BAD_REQUEST and pieces[1:]:
-                answer = _no_events(piece, error)
-            else:
-                if first:
-                    output.say(common, f"of the {first} lines before: {_counted(total)}")
-                raise
-        for count in _COUNTS:
-            total[count] += answer[count]
-        for event in answer["events"]:
-            total["events"].append({**event, "index": event["index"] + first} if "index" in event else event)
+    with output.progress(common, "sending") as sent:
+        for first, piece in pieces:
+            try:
+                answer = client.post(path("events"), b"\n".join(piece), "application/x-ndjson")
+            except CliError as error:
+                if isinstance(error, RefusedError) and error.status == HTTPStatus.BAD_REQUEST and pieces[1:]:
+                    answer = _no_events(piece, error)
+                else:
+                    if first:
+                        output.say(common, f"of the {first} lines before: {_counted(total)}")
+                    raise
+            for count in _COUNTS:
+                total[count] += answer[count]
+            for event in answer["events"]:
+                total["events"].append(
+                    {**event, "index": event["index"] + first} if "index" in event else event
+                )
+            sent(first + len(piece), len(lines))
     _tell(common, total)
 
 

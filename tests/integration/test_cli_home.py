@@ -331,3 +331,17 @@ def test_a_damaged_store_is_not_backed_up_as_if_it_were_whole(home: Path, tmp_pa
     ended = run("backup", str(tmp_path / "b"), "--home", str(home))
     assert (ended.code, "not whole" in ended.err) == (1, True)
     assert [path.name for path in tmp_path.iterdir()] == ["home"]
+
+
+def test_who_looks_at_a_terminal_sees_how_far_a_backup_is(home: Path, tmp_path: Path) -> None:
+    stored(home)
+    ours, theirs = os.openpty()
+    with os.fdopen(theirs, "wb") as terminal:
+        ended = subprocess.run(
+            [sys.executable, "-m", "sensorflow", "backup", str(tmp_path / "b"), "--home", str(home)],
+            env=environment(TERM="xterm"), stdout=subprocess.PIPE, stderr=terminal, text=True, check=True,
+        )  # fmt: skip
+    with os.fdopen(ours, "rb", buffering=0) as screen:
+        seen = screen.read(4096)
+    assert b"copying" in seen and b"100%" in seen
+    assert ended.stdout.startswith(f"{tmp_path / 'b'}: ")
