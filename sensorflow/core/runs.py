@@ -291,9 +291,10 @@ class Runs:
                 goes and (held_back or not (run.forced or readiness.holds(task)))
             ):
                 continue
+            is_first = row is None
             row = row or first_row(pipeline, run, name)
             if goes:
-                row = self._fire(row)
+                row = self._fire(row, is_first=is_first)
             else:
                 row = row._replace(state=next_state(row.state, _STANDING_EVENT[verdict]))
                 todo.extend(graph.below[name])
@@ -390,10 +391,10 @@ class Runs:
         state.put_run(run)
         return self.settle(pipeline, run)
 
-    def _fire(self, row: TaskRow) -> TaskRow:
+    def _fire(self, row: TaskRow, *, is_first: bool) -> TaskRow:
         """Record that a task is to run; from here on it is the queue's."""
         # One that was cancelled, or lost an input while it queued, goes on with the firing it had.
-        if self.turn.state.firing(row.run_id, row.generation, row.task) is None:
+        if is_first or self.turn.state.firing(row.run_id, row.generation, row.task) is None:
             self.turn.state.add_firing(
                 FiringRow(run_id=row.run_id, generation=row.generation, task=row.task, fired_at=self.turn.now)
             )
