@@ -1,6 +1,6 @@
 """OpenLineage events as rules see them: once for each output of a complete run, and each partition of it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from sensorflow.core.vocabulary import Event, Grain, JsonValue, Partitioning, Reshaped, ValueSource
 
@@ -30,18 +30,13 @@ def output_documents(event: Event) -> Iterator[dict[str, JsonValue]]:
         return
     document = event.document()
     for output in event.data.get("outputs") or []:
-        seen = {**document, "dataset": output_name(output), "output": output}
+        seen = {**document, "dataset": f"{output['namespace']}/{output['name']}", "output": output}
         subsets = list(_subsets(output))
         if not subsets:
             yield seen
         for subset in subsets:
             (value,) = subset.values() if len(subset) == 1 else (subset,)
             yield {**seen, "subset": subset, "partition": value}
-
-
-def output_name(output: Mapping[str, JsonValue]) -> str:
-    """Return how rules name an output."""
-    return f"{output['namespace']}/{output['name']}"
 
 
 def default_partition(partitioning: Partitioning) -> ValueSource | dict[str, ValueSource] | None:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from aiohttp import web
 from pydantic import AfterValidator, BaseModel, ConfigDict, RootModel, ValidationError
 
-from sensorflow.core.lineage import OUTPUTS, output_name
+from sensorflow.core.lineage import OUTPUTS
 from sensorflow.core.messages import Observed
 from sensorflow.core.vocabulary import Event, JsonValue, Scope
 from sensorflow.web.access import caller_of
@@ -125,7 +125,7 @@ def read_lineage(document: JsonValue) -> Event:
         id=event_id,
         time=told.eventTime,
         data=document,
-        extensions={OUTPUTS: [output_name(output.model_dump()) for output in outputs]},
+        extensions={OUTPUTS: [_named(output) for output in outputs]},
     )
 
 
