@@ -1,5 +1,6 @@
 """What Prometheus reads: a service that did something tells so, in a form that its own parser takes."""
 
+import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -79,3 +80,11 @@ def test_a_time_on_a_bound_of_a_histogram_belongs_below_it() -> None:
 def test_a_service_that_nobody_scrapes_starts_without_the_library() -> None:
     code = "import sensorflow.app, sys; sys.exit('prometheus_client' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+async def test_every_metric_is_told_in_the_reference_and_no_other(client: aiohttp.ClientSession) -> None:
+    async with client.get("/metrics") as response:
+        names = re.findall(r"^# TYPE (sensorflow_\w+) (\w+)", await response.text(), flags=re.MULTILINE)
+    reference = (Path(__file__).parents[2] / "docs" / "reference.md").read_text()
+    told = re.findall(r"^\| `(sensorflow_\w+)` \| (\w+) \|", reference, flags=re.MULTILINE)
+    assert sorted(told) == sorted(names)
