@@ -16,6 +16,8 @@ from standardwebhooks import Webhook
 
 from sensorflow.app import Running
 from sensorflow.clock import SystemClock
+from sensorflow.config.kinds import WebhookAuth
+from sensorflow.web.signatures import SignatureError, verify
 from tests.serving import SECRETS, client_of, make_home, serving
 
 BODY = b'{"day": "2026-03-08", "rows": 3}'
@@ -261,3 +263,126 @@ async def test_a_body_that_is_no_json_is_400_and_not_stored(
 ) -> None:
     assert (await send(client, "open", body, {}))[0] == 400
     assert events(service) == []
+
+
+# Published vectors, and every byte
+
+
+def test_standard_webhooks_are_believed_by_the_vector_that_the_specification_publishes() -> None:
+    """The secret, message and signature of the reference libraries' own tests."""
+    auth = WebhookAuth.model_validate(
+        {"scheme": "standard-webhooks", "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}
+    )
+    body = b'{"test": 2432232314}'
+    headers = {
+        "webhook-id": "msg_p5jXN8AQM9LWM0D4loKWxJek",
+        "webhook-timestamp": "1614265330",
+        "webhook-signature": "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
+    }
+    verify(auth, headers, body, now=1614265330.0)
+    for later in (-301, 301):
+        with pytest.raises(SignatureError, match="300 s"):
+            verify(auth, headers, body, now=1614265330.0 + later)
+    with pytest.raises(SignatureError):
+        verify(auth, {**headers, "webhook-id": "msg_p5jXN8AQM9LWM0D4loKWxJeK"}, body, now=1614265330.0)
+
+
+@pytest.mark.parametrize(
+    ("key", "body", "digest"),
+    [
+        (
+            "Jefe",
+            b"what do ya want for nothing?",
+            "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
+        ),
+        (
+            "\x0b" * 20,
+            b"Hi There",
+            "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7",
+        ),
+    ],
+)
+def test_a_plain_hmac_is_believed_by_the_vectors_of_rfc_4231(key: str, body: bytes, digest: str) -> None:
+    auth = WebhookAuth.model_validate({"scheme": "hmac-sha256", "header": "X-Sig", "secret": ["other", key]})
+    for spelling in (digest, f"sha256={digest}", base64.b64encode(bytes.fromhex(digest)).decode()):
+        verify(auth, {"X-Sig": spelling}, body, now=0.0)
+    for place in range(len(body)):
+        changed = body[:place] + bytes([body[place] ^ 1]) + body[place + 1 :]
+        with pytest.raises(SignatureError):
+            verify(auth, {"X-Sig": digest}, changed, now=0.0)
+
+
+@pytest.mark.parametrize("scheme", ["standard-webhooks", "github", "hmac-sha256", "bearer"])
+def test_secrets_are_compared_in_constant_time_and_all_of_them(
+    scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which secret fits, and how far a wrong one fits, is not told by the time it takes."""
+    compared: list[tuple[Any, Any]] = []
+    compare = hmac.compare_digest
+
+    def watched(one: Any, other: Any) -> bool:
+        compared.append((one, other))
+        return compare(one, other)
+
+    monkeypatch.setattr("sensorflow.web.signatures.hmac.compare_digest", watched)
+    header = {"header": "X-Sig"} if scheme == "hmac-sha256" else {}
+    secrets = ["c2VjcmV0LW9uZS1vbmU=", "c2VjcmV0LXR3by10d28=", "c2VjcmV0LXRocmVlLTM="]
+    auth = WebhookAuth.model_validate({"scheme": scheme, "secret": secrets, **header})
+    right = {
+        "github": {"X-Hub-Signature-256": f"sha256={digest(secrets[0], BODY).hex()}"},
+        "hmac-sha256": {"X-Sig": digest(secrets[0], BODY).hex()},
+        "bearer": {"Authorization": f"Bearer {secrets[0]}"},
+        "standard-webhooks": {
+            "webhook-id": "m",
+            "webhook-timestamp": "1000",
+            "webhook-signature": Webhook(secrets[0]).sign(
+                "m", datetime.fromtimestamp(1000, UTC), BODY.decode()
+            ),
+        },
+    }[scheme]
+    verify(auth, right, BODY, now=1000.0)
+    spellings = 2 if scheme == "hmac-sha256" else 1
+    assert len(compared) == len(secrets) * spellings
+
+
+async def test_every_byte_of_a_plain_hmac_and_of_a_bearer_counts(
+    client: aiohttp.ClientSession, service: Running
+) -> None:
+    signature = digest(SECRETS["HMAC_SECRET"], BODY).hex()
+    for place in range(len(BODY)):
+        changed = BODY[:place] + bytes([BODY[place] ^ 1]) + BODY[place + 1 :]
+        assert (await send(client, "hmac", changed, {"X-Signature": signature}))[0] == 401
+    for place, char in enumerate(signature):
+        other = signature[:place] + ("1" if char != "1" else "2") + signature[place + 1 :]
+        assert (await send(client, "hmac", BODY, {"X-Signature": other}))[0] == 401
+    secret = SECRETS["BEARER_SECRET"]
+    for place, char in enumerate(secret):
+        other = secret[:place] + ("x" if char != "x" else "y") + secret[place + 1 :]
+        assert (await send(client, "bearer", BODY, {"Authorization": f"Bearer {other}"}))[0] == 401
+    assert events(service) == []
+
+
+async def test_bytes_are_believed_not_what_they_mean(client: aiohttp.ClientSession, service: Running) -> None:
+    """The same JSON with other spaces is another message."""
+    spaced = BODY.replace(b": ", b" : ")
+    assert json.loads(spaced) == json.loads(BODY)
+    assert (await send(client, "github", spaced, github()))[0] == 401
+    assert events(service) == []
+
+
+@pytest.mark.parametrize("sensor", ["standard", "github", "bearer", "hmac"])
+async def test_a_message_that_is_replayed_a_thousand_times_is_one_event(
+    client: aiohttp.ClientSession, service: Running, sensor: str
+) -> None:
+    headers = {
+        "standard": signed(),
+        "github": {**github(), "X-GitHub-Delivery": "72d3162e"},
+        "bearer": {"Authorization": f"Bearer {SECRETS['BEARER_SECRET']}"},
+        "hmac": {"X-Signature": digest(SECRETS["HMAC_SECRET"], BODY).hex()},
+    }[sensor]
+    for _ in range(20):
+        told = await asyncio.gather(*(send(client, sensor, BODY, headers) for _ in range(50)))
+        assert {status for status, _ in told} == {202}
+    assert len(events(service)) == 1
+    row = service.store.reader.sensor("sales", sensor)
+    assert row is not None and (row.accepted, row.duplicates) == (1, 999)
