@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from math import prod
 from typing import Annotated
 
 from aiohttp import web
@@ -12,7 +13,7 @@ from pydantic import Field, ValidationError
 
 from sensorflow.config.scripts import Instant, Script
 from sensorflow.config.stories import MistakesError, story_of
-from sensorflow.core.definitions import Definitions
+from sensorflow.core.definitions import Definitions, leaves
 from sensorflow.core.errors import DefinitionsError
 from sensorflow.core.state import EventRow
 from sensorflow.core.vocabulary import Scope
@@ -35,6 +36,8 @@ _MOST_WAITING = 4
 #: So long a rehearsal keeps the service from all else before it lets that have its turn.
 _SLICE_S = 0.002
 _PAGE = 500
+#: So many partitions an input of sent definitions may name.
+_WIDEST = 10_000
 
 routes = Routes("Trying")
 
@@ -175,14 +178,42 @@ def _read(api: Api, body: bytes) -> tuple[RehearsalBody, Definitions]:
         raise _too_many(len(script.steps))
     if not script.definitions:
         return script, api.definitions()
+    size = sum(len(text or "") for text in script.definitions.values())
+    if size > api.body_limit:
+        raise _wrong("/definitions", f"at most {api.body_limit} characters", size)
     try:
-        return script, api.with_texts(script.definitions)
+        definitions = api.with_texts(script.definitions)
     except DefinitionsError as error:
         things = "1 thing is" if len(error.problems) == 1 else f"{len(error.problems)} things are"
         problem = from_domain(error)
         raise ProblemError(
             problem.status, f"{things} wrong in the definitions", errors=problem.errors
         ) from None
+    _check_widths(definitions)
+    return script, definitions
+
+
+def _check_widths(definitions: Definitions) -> None:
+    """Refuse sent definitions by which one decision would look at more than it should.
+
+    Raises:
+        ProblemError: 422.
+    """
+    cut = [
+        *(pipeline.partitioning for pipeline in definitions.pipelines.values()),
+        *(dataset.partitioning for dataset in definitions.datasets.values()),
+    ]
+    widest = max(prod(len(each.keys) or 1 for _, each in one.dimensions) for one in cut)
+    if widest > _WIDEST:
+        raise _wrong("/definitions", f"at most {_WIDEST} partitions at one time", widest)
+    counts = [
+        abs(leaf.count)
+        for pipeline in definitions.pipelines.values()
+        for task in pipeline.tasks.values()
+        for leaf in leaves(task.inputs)
+    ]
+    if counts and max(counts) > _WIDEST:
+        raise _wrong("/definitions", f"at most {_WIDEST} partitions of an input", max(counts))
 
 
 def _story(
@@ -204,9 +235,12 @@ def _story(
 
 
 def _too_many(count: int) -> ProblemError:
-    detail = f"expected at most {MOST_EVENTS} events in a rehearsal, found {count}; take a shorter time"
-    place = ErrorPlace(where="", expected=f"at most {MOST_EVENTS} events", found=str(count))
-    return unprocessable(detail, place)
+    return _wrong("", f"at most {MOST_EVENTS} events (take a shorter time)", count)
+
+
+def _wrong(where: str, expected: str, found: int) -> ProblemError:
+    place = ErrorPlace(where=where, expected=expected, found=str(found))
+    return unprocessable(f"{where or 'the body'}: expected {expected}, found {found}", place)
 
 
 # What was recorded

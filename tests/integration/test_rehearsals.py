@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import io
 import json
 import os
 import sqlite3
@@ -106,6 +107,7 @@ async def told(client: aiohttp.ClientSession, service: Running) -> None:
     await until(service, lambda: task_state(service, DAY, "publish") == "succeeded")
 
 
+KEYS = list(range(110))
 LONG_AGO, FAR_OFF = "2020-01-01T00:00:00Z", "2100-01-01T00:00:00Z"
 ALL = {"from": LONG_AGO, "to": FAR_OFF}
 DAYS_WORK = [("sales", DAY, "load"), ("sales", DAY, "check"), ("sales", DAY, "publish")]
@@ -217,6 +219,31 @@ async def test_what_is_wrong_in_definitions_is_told_by_file_line_and_column(
         client, "rehearsals", {"steps": STEPS, "definitions": {"pipelines/gone.yaml": None}}
     )
     assert status == 422 and "found none to leave out" in answer["errors"][0]["message"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (
+            "name: w\ntasks: {t: {inputs: [{dataset: d, partitions: {last: 20000}}], run: x}}\n",
+            "at most 10000 partitions of an input, found 20000",
+        ),
+        (
+            f"name: w\npartition: {{several: {{a: {{keys: {KEYS}}}, b: {{keys: {KEYS}}}}}}}\n"
+            "tasks: {t: {inputs: [d], run: x}}\n",
+            "at most 10000 partitions at one time, found 12100",
+        ),
+        (f"name: w\ndescription: {'x' * 2**20}\n", "at most 1048576 characters"),
+    ],
+)
+async def test_sent_definitions_cannot_ask_for_more_than_the_service_can_bear(
+    client: aiohttp.ClientSession, text: str, words: str
+) -> None:
+    body = io.BytesIO(json.dumps({"steps": STEPS, "definitions": {"pipelines/w.yaml": text}}).encode())
+    headers = {"Content-Type": "application/json"}
+    async with client.post("/api/v1/rehearsals", data=body, headers=headers) as response:
+        assert response.status == 422
+        assert words in (await response.json())["detail"]
 
 
 async def test_sent_definitions_do_not_learn_what_the_environment_holds(
