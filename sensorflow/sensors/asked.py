@@ -15,14 +15,14 @@ from sensorflow.core.vocabulary import DatasetDefinition, Grain, Partitioning, S
 from sensorflow.ports import Listing, Store
 
 #: Partitions that one page looks at, and all pages together.
-PAGE, ALL = 500, 10_000
+PAGE, ALL = 100, 10_000
 #: Open runs of one pipeline and state that are looked at, the newest.
 RUNS = 500
 _OPEN = (RunState.WAITING, RunState.RUNNING, RunState.FAILED)
 
 
 def asked_for(definitions: Definitions, store: Store, dataset: str, now: float) -> Iterator[list[str]]:
-    """Yield the partitions that are asked for and not ready, the newest first, in pages of at most 500.
+    """Yield the partitions that are asked for and not ready, the newest first, in pages.
 
     Asked for are those that have ended since the `start` of a pipeline that reads the dataset, or since they
     are expected, or without either the newest that has ended; and those that open runs wait for. Listed keys

@@ -2,11 +2,12 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from weakref import WeakValueDictionary
 
 import aiohttp
+from multidict import CIMultiDict
 from pydantic import BaseModel
 from yarl import URL
 
@@ -25,6 +26,8 @@ from sensorflow.sensors.targets import Target, Targets
 SERVER_S = (1.0, 300.0)
 
 _MINUTE_S = 60.0
+#: What a masked secret leaves; its length would make another URL of another secret.
+_MASKED = re.compile(r"\*{8,}")
 _LOGIN = re.compile(r"^([^/?#]*//)[^/?#]*@")
 #: One request at a time to a server, whichever sensor it is of.
 _turns: "WeakValueDictionary[URL, asyncio.Lock]" = WeakValueDictionary()
@@ -55,7 +58,7 @@ class HttpSensor:
         """Yield what is new; resumed, take it as seen."""
         clock = asyncio.get_running_loop().time
         template = self._options.template
-        shown = UrlTemplate(_LOGIN.sub(r"\1", self._service.masked(template.text)))
+        shown = UrlTemplate(without_secrets(template.text, self._service.masked))
         targets = Targets(template, shown, self._service, every_s=self._options.every, now=clock())
         async with self._session() as session:
             while True:
@@ -78,17 +81,16 @@ class HttpSensor:
                 target.seen = seen
 
     def _session(self) -> aiohttp.ClientSession:
+        headers = CIMultiDict(self._options.headers)
+        headers.setdefault("User-Agent", f"sensorflow/{sensorflow.__version__}")
+        # What is compressed could grow without bounds.
+        headers["Accept-Encoding"] = "identity"
         return aiohttp.ClientSession(
             connector=checked_connector(allow_private=self._service.allow_private),
             timeout=aiohttp.ClientTimeout(total=self._options.timeout),
             cookie_jar=aiohttp.DummyCookieJar(),
-            # What is compressed could grow without bounds.
             auto_decompress=False,
-            headers={
-                "User-Agent": f"sensorflow/{sensorflow.__version__}",
-                **self._options.headers,
-                "Accept-Encoding": "identity",
-            },
+            headers=headers,
         )
 
     async def _ask(self, session: aiohttp.ClientSession, targets: Targets, target: Target) -> Found | None:
@@ -138,3 +140,8 @@ class HttpSensor:
             content=found.seen.text(),
             replaces=target.shown,
         )
+
+
+def without_secrets(url: str, masked: Callable[[str], str]) -> str:
+    """Return a URL as it may be told, and stays the same when a secret in it is exchanged."""
+    return _MASKED.sub("***", masked(_LOGIN.sub(r"\1", url)))

@@ -12,7 +12,7 @@ from sensorflow.sensors.backoff import Backoff
 from sensorflow.sensors.polling import Seen
 
 #: Partitions that are asked about each `every`, the newest, and pages that are looked through for them.
-NEWEST, NEWEST_PAGES = 100, 5
+NEWEST, NEWEST_PAGES = 100, 10
 #: Older ones have their turn so often, each so many-th request at least.
 OLDER_EVERY_S, OLDER_TURN = 3600.0, 10
 #: The longest before a URL that answers with an error is asked again.

@@ -377,7 +377,7 @@ async def test_secrets_are_sent_and_told_to_nobody(tmp_path: Path) -> None:
     assert header(last, "Authorization") == "Bearer canary-of-head"
     for secret in ("canary", "login-of-me"):
         assert secret not in repr(seen.events) + repr(seen.reports)
-    assert seen.events[0].id == f"{server.url}/a?key=*************@1"
+    assert seen.events[0].id == f"{server.url}/a?key=***@1"
 
 
 # Partitions
@@ -519,6 +519,29 @@ async def test_a_restart_of_the_service_goes_on_with_the_validators_of_before(tm
             await until(service, arrived(service, "rates", "", version=2))
             events = service.store.listing.events(after=0, dataset=None, state=None, limit=5)
             assert [row.id for row in events] == [f"{server.url}/rates@1", f"{server.url}/rates@2"]
+
+
+async def test_a_secret_of_the_environment_is_in_nothing_that_is_stored_or_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RATES_KEY", "canary-of-rates")
+    monkeypatch.setenv("RATES_LOGIN", "me:canary-of-login")
+    site = Site(status=403)
+    async with receiving(site.answer) as server:
+        text = (
+            "partition: none\nsensors:\n  rates:\n    type: http\n    dataset: rates\n    every: 100ms\n"
+            f'    url: "{server.url}/rates?key=${{RATES_KEY}}"\n'.replace("//", "//${RATES_LOGIN}@")
+            + "tasks: {load: {inputs: [rates], run: ['true']}}\n"
+        )
+        async with polling_service(tmp_path, text) as service:
+            await asked(server, 2)
+            assert "403" in str(service.supervisor.status("fares", "rates").error)
+            assert "canary" not in str(service.supervisor.status("fares", "rates"))
+            site.put("/rates", {})
+            await until(service, arrived(service, "rates", ""))
+    assert server.requests[0].target == "/rates?key=canary-of-rates"
+    stored = b"".join(path.read_bytes() for path in (tmp_path / ".sensorflow").glob("state.db*"))
+    assert b"/rates?key=***@1" in stored and b"canary" not in stored
 
 
 async def test_a_partition_that_an_open_run_waits_for_is_polled(tmp_path: Path) -> None:
