@@ -15,9 +15,9 @@ _FILES = {
 }
 _FOLDER = files("sensorflow.web") / "assets" / "docs"
 
-#: All comes from here, and no script that stands in the page itself is run. Swagger UI sets styles.
+#: All comes from here, and no script that stands in the page itself is run.
 _HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
     "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
