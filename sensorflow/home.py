@@ -86,7 +86,8 @@ def load_home(home: Path, environ: Mapping[str, str], kinds: Mapping[str, type[S
     shared = _read_all(home, "sensors", problems)
     if not pipelines and not problems:
         found = "no such file" if (home / "pipelines").is_dir() else "no such folder"
-        problems.append(_problem("pipelines", f"expected a pipeline in pipelines/*.yaml, found {found}"))
+        text = f"expected a pipeline in pipelines/*.yaml, found {found}; `sensorflow init` makes a home"
+        problems.append(_problem("pipelines", text))
     all_kinds = {**kinds, **own}
     options: dict[str, type[BaseModel]] = {kind: sensor.Options for kind, sensor in all_kinds.items()}
     try:

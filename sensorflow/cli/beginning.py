@@ -59,6 +59,8 @@ def _refuse_to_overwrite(home: Path, names: list[str]) -> None:
         CliError: it has one of the files, or a pipeline of its own.
         OSError: it cannot be looked at, or is no folder.
     """
+    if home.exists() and not home.is_dir():
+        raise CliError(ExitCode.FAILED, f"{home} is a file: name a folder, or one that is to be made")
     there = [name for name in names if (home / name).exists()]
     there += [f"pipelines/{path.name}" for path in sorted((home / "pipelines").glob("*.y*ml"))]
     if there:

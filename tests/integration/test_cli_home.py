@@ -104,7 +104,8 @@ def test_init_overwrites_nothing_and_says_what_is_there(tmp_path: Path) -> None:
     again = run("init", str(other))
     assert (again.code, "pipelines/sales.yaml" in again.err) == (1, True)
     (tmp_path / "file").touch()
-    assert run("init", str(tmp_path / "file")).code == 1
+    file = run("init", str(tmp_path / "file"))
+    assert (file.code, "is a file" in file.err) == (1, True)
 
 
 def test_the_settings_of_a_new_home_are_the_defaults_and_each_line_can_be_used(tmp_path: Path) -> None:

@@ -67,9 +67,10 @@ def test_a_home_is_its_pipelines_and_its_shared_sensors(tmp_path: Path) -> None:
 
 def test_a_home_without_pipelines_is_refused(tmp_path: Path) -> None:
     expected = "pipelines: expected a pipeline in pipelines/*.yaml, found"
-    assert mistakes(tmp_path) == [f"{expected} no such folder"]
+    following = "; `sensorflow init` makes a home"
+    assert mistakes(tmp_path) == [f"{expected} no such folder{following}"]
     (tmp_path / "pipelines").mkdir()
-    assert mistakes(tmp_path) == [f"{expected} no such file"]
+    assert mistakes(tmp_path) == [f"{expected} no such file{following}"]
 
 
 def test_a_file_that_is_not_utf_8_is_told_with_its_line(tmp_path: Path) -> None:
