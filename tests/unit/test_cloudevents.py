@@ -14,7 +14,7 @@ from cloudevents.core.bindings.http import (
     to_structured_event,
 )
 from cloudevents.core.v1.event import CloudEvent
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
@@ -93,16 +93,19 @@ def assert_same(event: Event, oracle: Any) -> None:
         assert event.data == data
 
 
+@settings(deadline=None)
 @given(sdk_events())
 def test_what_the_sdk_writes_structured_is_read_as_it_was(written: CloudEvent) -> None:
     assert_same(ours(to_structured_event(written)), written)
 
 
+@settings(deadline=None)
 @given(sdk_events())
 def test_what_the_sdk_writes_binary_is_read_as_it_was(written: CloudEvent) -> None:
     assert_same(ours(to_binary_event(written)), written)
 
 
+@settings(deadline=None)
 @given(sdk_events())
 def test_what_we_keep_of_an_event_is_an_event_that_the_sdk_reads_as_the_same(written: CloudEvent) -> None:
     event = ours(to_structured_event(written))

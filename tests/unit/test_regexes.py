@@ -28,13 +28,14 @@ PATTERNS = st.tuples(
 TEXTS = st.text(alphabet="ab1-. _\n\u00e9\u0663", min_size=1, max_size=12)
 
 
-@settings(max_examples=1_000)
+@settings(max_examples=1_000, deadline=None)
 @given(PATTERNS, TEXTS)
 def test_a_group_captures_what_pythons_own_would(pattern: str, text: str) -> None:
     found = re.search(pattern, text)
     assert compile_regex(pattern).captured(text) == (found[1] if found else None)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(PIECES, REPEATS.filter(bool)), min_size=1, max_size=3), TEXTS)
 def test_repeats_inside_of_repeats_fit_where_pythons_own_do(pieces: list[tuple[str, str]], text: str) -> None:
     pattern = f"^{''.join(f'(?:{piece}){repeat}' for piece, repeat in pieces)}()$"
