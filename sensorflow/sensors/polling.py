@@ -13,7 +13,7 @@ from yarl import URL
 from sensorflow.core.errors import ReadingError
 from sensorflow.core.reading import value_at
 from sensorflow.core.vocabulary import JsonValue
-from sensorflow.http_client import in_words, staying
+from sensorflow.http_client import RedirectRefusedError, in_words, staying
 from sensorflow.sensors.payload import json_of
 
 #: So much of an answer is read; what is longer is known by its validators alone.
@@ -115,7 +115,7 @@ async def ask(
                 retry_after_s=retry_after_s(response.headers),
             )
     except (aiohttp.ClientError, TimeoutError) as error:
-        return Trouble(words=in_words(error), of_server=True)
+        return Trouble(words=in_words(error), of_server=not isinstance(error, RedirectRefusedError))
 
 
 async def _read(response: aiohttp.ClientResponse, n: int, version: str | None) -> Found | Trouble:
