@@ -1,6 +1,7 @@
 """Scripts of rehearsals: what comes in and when, and what goes otherwise than it would."""
 
 import json
+from datetime import date
 from typing import Annotated, Any, Self
 
 from pydantic import ConfigDict, Field, PlainValidator, ValidationError, model_validator
@@ -17,6 +18,9 @@ from sensorflow.core.states import AttemptState
 from sensorflow.core.vocabulary import JsonValue
 
 _EPOCH_DAY = 719_163
+#: Instants of scripts lie between these years, so that whatever follows from them is a time too.
+_YEARS = range(1900, 3000)
+LAST_INSTANT = (date(_YEARS.stop, 1, 1).toordinal() - _EPOCH_DAY) * 86_400.0
 _DAY_S = 86_400.0
 _ENDS = (AttemptState.SUCCEEDED, AttemptState.FAILED, AttemptState.SKIPPED)
 #: What a step can do; it does one of these.
@@ -27,9 +31,11 @@ def read_instant(text: str) -> float:
     """Return an instant of ISO 8601 in seconds since the epoch; one without an offset is UTC.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is none, or too far away.
     """
     written = read_iso_8601(text)
+    if written.day.year not in _YEARS:
+        raise ValueError(f"not between the years {_YEARS.start} and {_YEARS.stop}")
     seconds = written.time.total_seconds() if written.time else 0.0
     offset = written.offset.total_seconds() if written.offset else 0.0
     return (written.day.toordinal() - _EPOCH_DAY) * _DAY_S + seconds - offset

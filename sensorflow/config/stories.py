@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from sensorflow.config.scripts import EventStep, Script, ScriptStep, read_instant
+from sensorflow.config.scripts import LAST_INSTANT, EventStep, Script, ScriptStep, read_instant
 from sensorflow.config.yaml import Path
 from sensorflow.core.definitions import Definitions
 from sensorflow.core.durations import parse_duration
@@ -172,7 +172,13 @@ class _Reader:
             self.mistaken(path, "expected at in the first step, or from above all steps, found neither")
         if before is None or at is None:
             return before
-        return before + parse_duration(at[1:])
+        after = before + parse_duration(at[1:])
+        if after >= LAST_INSTANT:
+            self.mistaken(
+                (*path, "at"), f"expected an instant before the year 3000, found {at} after another"
+            )
+            return before
+        return after
 
     def _message(self, path: Path, step: ScriptStep, place: int) -> Message | None:
         if step.ready is not None:
@@ -215,7 +221,7 @@ class _Reader:
             return None
         by_content = body.id is None and sensor is not None and sensor.kind in _BY_CONTENT
         event = Event(
-            source=body.source or _source(sensor),
+            source=body.source or source_of(sensor),
             id=None if by_content else body.id or f"step-{place + 1}",
             type=body.type or "dev.sensorflow.observed",
             subject=body.subject,
@@ -259,7 +265,7 @@ def _declared(dataset: DatasetDefinition, partition: str | None) -> Callable[[],
     return lambda: declared_partition(dataset, partition)
 
 
-def _source(sensor: SensorDefinition | None) -> str:
+def source_of(sensor: SensorDefinition | None) -> str:
     """Return the source that an event of a sensor has."""
     if sensor is None:
         return "/rehearsal"

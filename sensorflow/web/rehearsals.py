@@ -35,6 +35,8 @@ MOST_DECISIONS = 50_000
 _MOST_WAITING = 4
 #: So long a rehearsal keeps the service from all else before it lets that have its turn.
 _SLICE_S = 0.002
+#: So long a rehearsal may take, with all else that the service does meanwhile.
+_LONGEST_S = 60
 _PAGE = 500
 #: So many partitions an input of sent definitions may name.
 _WIDEST = 10_000
@@ -149,11 +151,12 @@ async def _in_slices(request: web.Request, pieces: Iterable[bytes]) -> AsyncIter
     A thread would be no better: it holds the interpreter's lock for longer at a time.
 
     Raises:
-        ProblemError: 503, the service stops.
+        ProblemError: 503, the service stops; 422, it takes too long.
         ConnectionError: nobody waits for the answer any more.
     """
     clock, stopping = request.app[API].clock, request.app[STOPPING]
     ends_at = clock.monotonic() + _SLICE_S
+    last_at = clock.monotonic() + _LONGEST_S
     for piece in pieces:
         yield piece
         if clock.monotonic() < ends_at:
@@ -163,6 +166,8 @@ async def _in_slices(request: web.Request, pieces: Iterable[bytes]) -> AsyncIter
             raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, "the service stops")
         if request.transport is None or request.transport.is_closing():
             raise ConnectionResetError("whoever asked for the rehearsal has gone")
+        if clock.monotonic() > last_at:
+            raise _wrong("", f"what takes at most {_LONGEST_S} s (take a shorter time)", "more to do")
         ends_at = clock.monotonic() + _SLICE_S
 
 
@@ -238,7 +243,7 @@ def _too_many(count: int) -> ProblemError:
     return _wrong("", f"at most {MOST_EVENTS} events (take a shorter time)", count)
 
 
-def _wrong(where: str, expected: str, found: int) -> ProblemError:
+def _wrong(where: str, expected: str, found: object) -> ProblemError:
     place = ErrorPlace(where=where, expected=expected, found=str(found))
     return unprocessable(f"{where or 'the body'}: expected {expected}, found {found}", place)
 

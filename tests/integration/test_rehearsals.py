@@ -175,9 +175,9 @@ async def test_only_what_came_in_between_two_instants_comes_in_again(
         await ready(client, "orders", f"2026-05-0{day}", part="eu")
     rows = [service.store.reader.event(seq) for seq in range(1, 8)]
     times = [row.received_at for row in rows if row is not None]
-    lines = await recording(client, since=iso(times[2]), before=iso(times[5]))
+    lines = await recording(client, since=between(times, 1), before=between(times, 4))
     assert [line["brought"][0][1] for line in lines] == ["2026-05-03", "2026-05-04", "2026-05-05"]
-    assert await recording(client, since=LONG_AGO, before=iso(times[0])) == []
+    assert await recording(client, since=LONG_AGO, before=iso(times[0] - 1)) == []
     assert await recording(client, since=iso(times[6] + 1), before=FAR_OFF) == []
     assert len(await recording(client, since=LONG_AGO, before=FAR_OFF)) == 7
 
@@ -285,6 +285,16 @@ async def test_a_script_that_is_wrong_is_refused_with_the_place(
     assert status == 422
     (error,) = answer["errors"]
     assert error["where"] == where and expected in error["expected"] and found in error["found"]
+
+
+async def test_what_takes_too_long_is_given_up(
+    client: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sensorflow.web.rehearsals._LONGEST_S", 0)
+    endless = "name: w\npartition: none\nschedule: '* * * * *'\ntasks: {t: {run: x}}\n"
+    body = {"from": DAY, "until": "2999-01-01", "definitions": {"pipelines/w.yaml": endless}}
+    status, answer = await post(client, "rehearsals", body)
+    assert status == 422 and "take a shorter time" in answer["detail"]
 
 
 async def test_what_is_no_json_and_what_is_not_said_to_be_is_refused(client: aiohttp.ClientSession) -> None:
@@ -437,3 +447,8 @@ async def recording(client: aiohttp.ClientSession, **query: str) -> list[Any]:
 
 def iso(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).isoformat()
+
+
+def between(times: list[float], place: int) -> str:
+    """Return an instant behind one of them and before the next: a text has no more than microseconds."""
+    return iso((times[place] + times[place + 1]) / 2)

@@ -160,6 +160,11 @@ def test_one_line_of_json_can_be_a_whole_script() -> None:
             "until: tomorrow",
             's:1:8: until: expected an instant such as 2013-03-08T05:00:00Z, found "tomorrow"',
         ),
+        ("until: 0001-01-01", "s:1:8: until: expected an instant such as"),
+        (
+            "steps: [{at: 2026-03-08, pause: sales}, {at: +999999999999d, pause: sales}]",
+            "steps.1.at: expected an instant before the year 3000",
+        ),
         ("retries: -1", "s:1:10: retries: expected a whole number >= 0, found -1"),
         ("steps: []", "s:1:1: expected steps, or from, found neither"),
         (
