@@ -4,14 +4,10 @@ import asyncio
 import functools
 import gzip
 import json
-import os
-import signal
-import sys
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
@@ -20,6 +16,7 @@ from sensorflow.app import Running
 from sensorflow.config.settings import load_settings
 from sensorflow.core.errors import DefinitionsError
 from tests.access import control
+from tests.apart import apart
 from tests.serving import SECRETS, client_of, make_home, serving
 
 MEBIBYTE = 1024 * 1024
@@ -230,32 +227,6 @@ def test_the_limits_are_settings(name: str, tmp_path: Path) -> None:
 # Memory, of a process of its own
 
 
-@asynccontextmanager
-async def apart(home: Path, **settings: Any) -> AsyncIterator[tuple[int, str]]:
-    """Serve a home in a process of its own; give its id and its address."""
-    environment = {f"SENSORFLOW_{name.upper()}": str(value) for name, value in settings.items()}
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "sensorflow", "--home", str(home), "serve", "--port", "0"),
-        stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, **environment, "NO_COLOR": "1"},
-    )
-    assert process.stderr is not None
-    try:
-        async with asyncio.timeout(30):
-            async for line in process.stderr:
-                if b" serving " in line:
-                    break
-        rest = asyncio.create_task(process.stderr.read())
-        yield process.pid, json.loads((home / ".sensorflow" / "lock").read_text())["url"]
-        process.send_signal(signal.SIGTERM)
-        told = (await rest).decode()
-        assert "Traceback" not in told, told
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
-
-
 def resident_mebibytes(pid: int) -> int:
     """Return the most memory that a process has had so far."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
@@ -266,7 +237,8 @@ def resident_mebibytes(pid: int) -> int:
 
 async def test_memory_does_not_grow_with_what_is_refused(tmp_path: Path) -> None:
     """Bombs, nests and silent clients together take less than 50 MB, at their worst moment."""
-    async with apart(make_home(tmp_path / "home")) as (pid, url), aiohttp.ClientSession(url) as client:
+    async with apart(make_home(tmp_path / "home")) as service, aiohttp.ClientSession(service.url) as client:
+        pid, url = service.pid, service.url
         assert await is_well(url)
         before = resident_mebibytes(pid)
         silent = [connected(url) for _ in range(20)]
@@ -282,3 +254,4 @@ async def test_memory_does_not_grow_with_what_is_refused(tmp_path: Path) -> None
         for each in silent:
             await each.__aexit__(None, None, None)
         assert grown < 50, f"{grown} MiB more"
+    assert "Traceback" not in service.log
