@@ -1,7 +1,5 @@
 """Datasets and their partitions: what is there, and what of it is missing."""
 
-from typing import Any
-
 from aiohttp import web
 
 from sensorflow.core.errors import PartitionError
@@ -13,11 +11,12 @@ from sensorflow.core.state import PartitionRow
 from sensorflow.core.vocabulary import Completeness, DatasetDefinition, Expectation, Scope
 from sensorflow.web.access import caller_of
 from sensorflow.web.api import API, Api
+from sensorflow.web.defined import CompleteSchema, DatasetSchema, ExpectSchema, NewestPartition
 from sensorflow.web.parameters import PageQuery
 from sensorflow.web.problems import not_found
 from sensorflow.web.requests import WithdrawBody
 from sensorflow.web.routes import Routes
-from sensorflow.web.schemas import DatasetSchema, Page, PartitionSchema, answer, instant
+from sensorflow.web.schemas import Page, PartitionSchema, answer, instant
 from sensorflow.web.sensors import sensor_name
 
 routes = Routes("Datasets")
@@ -128,27 +127,26 @@ def _expected_at(dataset: DatasetDefinition, partition: str) -> float | None:
         return None  # The dataset's grain is another now than when it came.
 
 
-def _complete(complete: Completeness) -> dict[str, Any] | None:
+def _complete(complete: Completeness) -> CompleteSchema | None:
     if complete.parts:
-        return {"parts": sorted(complete.parts)}
+        return CompleteSchema(parts=sorted(complete.parts))
     if complete.count is not None:
-        return {"count": complete.count}
-    if complete.quiet_s is not None:
-        return {"quiet_s": complete.quiet_s}
-    return None
+        return CompleteSchema(count=complete.count)
+    return None if complete.quiet_s is None else CompleteSchema(quiet_s=complete.quiet_s)
 
 
-def _expect(expect: Expectation) -> dict[str, Any]:
+def _expect(expect: Expectation) -> ExpectSchema:
     if expect.clock_s is None:
-        return {"after_s": expect.after_s}
+        return ExpectSchema(after_s=expect.after_s)
     minutes, seconds = divmod(expect.clock_s, 60)
     clock = f"{minutes // 60:02}:{minutes % 60:02}"
-    return {"clock": f"{clock}:{seconds:02}" if seconds else clock}
+    return ExpectSchema(clock=f"{clock}:{seconds:02}" if seconds else clock)
 
 
-def _newest(row: PartitionRow) -> dict[str, Any]:
-    newest = {"version": row.version, "ready_at": instant(row.ready_at)}
-    return {"partition": row.partition, **newest} if row.partition else newest
+def _newest(row: PartitionRow) -> NewestPartition:
+    return NewestPartition(
+        partition=row.partition or None, version=row.version, ready_at=instant(row.ready_at)
+    )
 
 
 def _partition(api: Api, dataset: DatasetDefinition, row: PartitionRow) -> PartitionSchema:

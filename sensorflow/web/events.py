@@ -16,6 +16,7 @@ from sensorflow.core.tokens import Caller
 from sensorflow.core.vocabulary import Scope
 from sensorflow.web.access import caller_of
 from sensorflow.web.api import API, Api
+from sensorflow.web.defined import EventDetail
 from sensorflow.web.ingest import stored
 from sensorflow.web.parameters import (
     NumberFromZero,
@@ -29,7 +30,6 @@ from sensorflow.web.pipelines import run_reference
 from sensorflow.web.problems import ProblemError, not_found
 from sensorflow.web.routes import Routes
 from sensorflow.web.schemas import (
-    EventDetail,
     EventSchema,
     Page,
     ReceiptSchema,

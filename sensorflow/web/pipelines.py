@@ -1,6 +1,5 @@
 """Pipelines: what they are defined as, their graph, and how their runs do."""
 
-from typing import Any
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -23,11 +22,25 @@ from sensorflow.core.vocabulary import (
 )
 from sensorflow.web.access import caller_of
 from sensorflow.web.api import API, Api
+from sensorflow.web.defined import (
+    DefinedGroup,
+    DefinedInput,
+    DefinedRetries,
+    DefinedTask,
+    DimensionSchema,
+    Edge,
+    HttpAction,
+    PipelineSchema,
+    PipelineSummary,
+    PythonAction,
+    RunAction,
+    RunReference,
+)
 from sensorflow.web.parameters import PageQuery
 from sensorflow.web.problems import not_found
 from sensorflow.web.requests import ReasonBody
 from sensorflow.web.routes import Routes
-from sensorflow.web.schemas import Edge, Page, PipelineSchema, PipelineSummary, RunCounts, answer
+from sensorflow.web.schemas import Page, RunCounts, answer
 
 routes = Routes("Pipelines")
 
@@ -149,78 +162,73 @@ def _summary(api: Api, pipeline: PipelineDefinition) -> PipelineSummary:
     )
 
 
-def run_reference(run: RunRow) -> dict[str, str]:
+def run_reference(run: RunRow) -> RunReference:
     """Return what names a run, and its state."""
-    named = {"id": run.id, "pipeline": run.pipeline, "state": run.state.value}
-    return {**named, "partition": run.partition} if run.partition else named
+    return RunReference(id=run.id, pipeline=run.pipeline, state=run.state, partition=run.partition or None)
 
 
-def _dimension(partitioning: Partitioning) -> dict[str, Any]:
-    return {
-        "grain": partitioning.grain.value,
-        "timezone": partitioning.timezone,
-        "keys": list(partitioning.keys),
-    }
+def _dimension(partitioning: Partitioning) -> DimensionSchema:
+    return DimensionSchema(
+        grain=partitioning.grain.value, timezone=partitioning.timezone, keys=list(partitioning.keys)
+    )
 
 
-def _task(task: TaskDefinition) -> dict[str, Any]:
+def _task(task: TaskDefinition) -> DefinedTask:
     """Return a task's definition. Of `env` only the names: values may be secrets."""
-    return {
-        "name": task.name,
-        "after": list(task.after),
-        "when": task.when.value,
-        "skipped": "block" if task.skipped_blocks else "succeed",
-        "inputs": [_input(item) for item in task.inputs],
-        "reads": list(dict.fromkeys(leaf.dataset for leaf in leaves(task.inputs))),
-        "outputs": list(task.outputs),
-        "action": _action(task.action),
-        "retries": {
-            "max": task.retries.max,
-            "delay_s": task.retries.delay_s,
-            "backoff": task.retries.backoff,
-            "max_delay_s": task.retries.max_delay_s,
-            "jitter": task.retries.jitter,
-        },
-        "timeout_s": task.timeout_s,
-        "priority": task.priority,
-        "env": sorted(task.env),
-    }
+    return DefinedTask(
+        name=task.name,
+        after=list(task.after),
+        when=task.when.value,
+        skipped="block" if task.skipped_blocks else "succeed",
+        inputs=[_input(item) for item in task.inputs],
+        reads=list(dict.fromkeys(leaf.dataset for leaf in leaves(task.inputs))),
+        outputs=list(task.outputs),
+        action=_action(task.action),
+        retries=DefinedRetries(
+            max=task.retries.max,
+            delay_s=task.retries.delay_s,
+            backoff=task.retries.backoff,
+            max_delay_s=task.retries.max_delay_s,
+            jitter=task.retries.jitter,
+        ),
+        timeout_s=task.timeout_s,
+        priority=task.priority,
+        env=sorted(task.env),
+    )
 
 
-def _action(action: Action) -> dict[str, Any]:
+def _action(action: Action) -> RunAction | HttpAction | PythonAction:
     if isinstance(action, Command):
-        return {"kind": "run", "run": list(action.argv) if action.argv else action.line}
+        return RunAction(kind="run", run=list(action.argv) if action.argv else action.line)
     if isinstance(action, HttpCall):
         # No more of the URL than its server, no more of a header than its name: the rest may be secret.
         server = urlsplit(action.url)
-        return {
-            "kind": "http",
-            "method": action.method,
-            "url": f"{server.scheme}://{server.netloc.rpartition('@')[2]}",
-            "headers": sorted(action.headers),
-            "wait": "callback" if action.callback else None,
-            "lease_s": action.lease_s if action.callback else None,
-        }
-    return {"kind": "python", "python": f"{action.module}:{action.function}"}
+        return HttpAction(
+            kind="http",
+            method=action.method,
+            url=f"{server.scheme}://{server.netloc.rpartition('@')[2]}",
+            headers=sorted(action.headers),
+            wait="callback" if action.callback else None,
+            lease_s=action.lease_s if action.callback else None,
+        )
+    return PythonAction(kind="python", python=f"{action.module}:{action.function}")
 
 
-def _input(item: Input) -> dict[str, Any]:
+def _input(item: Input) -> DefinedInput | DefinedGroup:
     if isinstance(item, InputGroup):
-        return {
-            "needed": item.needed,
-            "of": [_input(member) for member in item.members],
-            "text": _words(item),
-        }
-    return {
-        "dataset": item.dataset,
-        "partitions": item.selection.value,
-        "count": item.count or None,
-        "at_least": item.at_least,
-        "optional_after_s": item.optional_after_s,
-        "max_age_s": item.max_age_s,
-        "dimensions": {name: list(keys) for name, keys in item.dimensions.items()},
-        "text": _words(item),
-    }
+        return DefinedGroup(
+            needed=item.needed, of=[_input(member) for member in item.members], text=_words(item)
+        )
+    return DefinedInput(
+        dataset=item.dataset,
+        partitions=item.selection.value,
+        count=item.count or None,
+        at_least=item.at_least,
+        optional_after_s=item.optional_after_s,
+        max_age_s=item.max_age_s,
+        dimensions={name: list(keys) for name, keys in item.dimensions.items()},
+        text=_words(item),
+    )
 
 
 def _words(item: Input) -> str:

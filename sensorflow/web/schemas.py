@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Generic, TypeVar
 
 from aiohttp import web
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -47,13 +47,14 @@ def iso_time(text: str) -> str:
     return text
 
 
-def _absent(value: object) -> bool:
+def absent(value: object) -> bool:
+    """Tell whether a key does not apply, and is left out."""
     return value is None
 
 
 Name = Annotated[str, Field(min_length=1), AfterValidator(printable)]
 #: Keys that are absent, not null, where they do not apply.
-OptionalText = Annotated[str | None, Field(exclude_if=_absent)]
+OptionalText = Annotated[str | None, Field(exclude_if=absent)]
 
 
 class Schema(BaseModel):
@@ -155,10 +156,10 @@ class WaitSchema(Schema):
     text: str
     dataset: OptionalText = None
     partition: OptionalText = None
-    parts_missing: Annotated[list[str] | None, Field(exclude_if=_absent)] = None
+    parts_missing: Annotated[list[str] | None, Field(exclude_if=absent)] = None
     sensor: OptionalText = None
     expected_at: OptionalText = None
-    late: Annotated[bool | None, Field(exclude_if=_absent)] = None
+    late: Annotated[bool | None, Field(exclude_if=absent)] = None
     task: OptionalText = None
     state: OptionalText = None
     until: OptionalText = None
@@ -252,50 +253,6 @@ class RunCounts(Schema):
     cancelled: int = 0
 
 
-class PipelineSummary(Schema):
-    """A pipeline at a glance."""
-
-    name: str
-    description: str
-    grain: str
-    timezone: str
-    paused: bool
-    runs: RunCounts
-    #: The id, partition and state of the newest run; null before the first.
-    last_run: Mapping[str, str] | None
-
-
-class Edge(Schema):
-    """`target` stands below `source`."""
-
-    source: str
-    target: str
-
-
-class PipelineSchema(PipelineSummary):
-    """A pipeline with its definition and its graph."""
-
-    keys: list[str]
-    #: Of a pipeline of several dimensions: grain, timezone and keys of each, by name.
-    dimensions: Annotated[dict[str, dict[str, Any]] | None, Field(exclude_if=_absent)] = None
-    start: str | None
-    end: str | None
-    late: str
-    max_active_runs: int
-    concurrency: int
-    #: Cron, in the pipeline's time zone.
-    schedule: str | None
-    catchup: str
-    sequential: bool
-    #: A run that has waited so long is cancelled; null where it waits for ever.
-    expire_s: float | None
-    file: str
-    tasks: list[dict[str, Any]]
-    edges: list[Edge]
-    #: Tasks of all runs by state; those still waiting for the first time are not counted.
-    task_counts: dict[str, int]
-
-
 class SensorSchema(Schema):
     """A sensor, and how it does."""
 
@@ -312,30 +269,6 @@ class SensorSchema(Schema):
     duplicates: int
     rejected: int
     unmatched: int
-
-
-class DatasetSchema(Schema):
-    """A dataset at a glance."""
-
-    name: str
-    grain: str
-    timezone: str
-    #: What makes a partition complete; null where one arrival does.
-    complete: dict[str, Any] | None
-    #: When a partition should be there: `clock`, or `after_s` behind its end; null where nobody said.
-    expect: dict[str, Any] | None
-    #: The partitions that an alert is open for.
-    late: list[str]
-    #: The newest ready partition; null where none is.
-    newest: dict[str, Any] | None
-    ready: int
-    partial: int
-    #: As `pipeline/sensor`.
-    sensors: list[str]
-    #: The task that makes it, as `pipeline/task`.
-    producer: str | None
-    #: The tasks that read it, as `pipeline/task`.
-    consumers: list[str]
 
 
 class PartitionSchema(Schema):
@@ -356,7 +289,7 @@ class PartitionSchema(Schema):
     #: When it should be there; absent where nobody said.
     expected_at: OptionalText = None
     #: It is not there, and should be; absent where nobody said when.
-    late: Annotated[bool | None, Field(exclude_if=_absent)] = None
+    late: Annotated[bool | None, Field(exclude_if=absent)] = None
     #: The `seq` of the event that came last for it.
     last_seq: int | None
 
@@ -387,22 +320,14 @@ class EventSchema(Schema):
     arrivals: list[StoredArrival]
 
 
-class EventDetail(EventSchema):
-    """A stored event with all that it carries and the runs that exist for what it made."""
-
-    data: Any
-    extensions: dict[str, Any]
-    runs: list[Mapping[str, str]]
-
-
 class BackfillSchema(Schema):
     """Runs for many partitions, made on request, and how far they are."""
 
     id: str
     pipeline: str
     #: The range that was asked for; absent where partitions were listed.
-    first: Annotated[str | None, Field(serialization_alias="from", exclude_if=_absent)] = None
-    last: Annotated[str | None, Field(serialization_alias="to", exclude_if=_absent)] = None
+    first: Annotated[str | None, Field(serialization_alias="from", exclude_if=absent)] = None
+    last: Annotated[str | None, Field(serialization_alias="to", exclude_if=absent)] = None
     only: str
     order: str
     #: So many of its runs have a task running at once, at most.
