@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from sensorflow.config.partitions import described, key_dimensions
+from sensorflow.config.sources import HttpOptions
 from sensorflow.config.yaml import Document, Path
 from sensorflow.core.definitions import MAKES_RUNS, Definitions, leaves
 from sensorflow.core.errors import Problem
@@ -31,6 +32,7 @@ def notes(definitions: Definitions, documents: Mapping[str, Document]) -> list[P
         *_without_runs(definitions, documents),
         *_straddling(definitions, documents),
         *_without_effect(definitions, documents),
+        *_polled_newest_only(definitions, documents),
     ]
 
 
@@ -160,3 +162,18 @@ def _without_effect(definitions: Definitions, documents: Mapping[str, Document])
             yield document.problem(("catchup",), "has no effect without a schedule", at_key=True)
         if pipeline.partitioning.grain is Grain.NONE and ("late",) in document.values:
             yield document.problem(("late",), "has no effect for a pipeline without partitions", at_key=True)
+
+
+def _polled_newest_only(definitions: Definitions, documents: Mapping[str, Document]) -> Iterator[Problem]:
+    """Yield the sensors that nothing tells from when on partitions are asked for."""
+    for (pipeline, name), sensor in definitions.sensors.items():
+        dataset = definitions.datasets[sensor.rule.dataset]
+        is_dated = calendar_of(dataset.partitioning) is not None and dataset.expect is None
+        is_polled = isinstance(sensor.options, HttpOptions) and sensor.options.template.has_partition
+        readers = definitions.readers.get(dataset.name, ())
+        if pipeline in documents and is_dated and is_polled and not any(r.pipeline.start for r in readers):
+            message = (
+                f"polls for the newest ended partition of {dataset.name} and for what open runs wait for; "
+                "a start of the pipeline, or an expect of the dataset, lets it poll for what a stop missed"
+            )
+            yield documents[pipeline].problem(("sensors", name, "url"), message)

@@ -76,6 +76,22 @@ def test_the_defaults_are_those_that_are_told() -> None:
     assert sensor.rule.partition == "partition"
 
 
+@pytest.mark.parametrize(
+    ("head", "is_told"),
+    [
+        ("", True),
+        ("start: 2026-01-01\n", False),
+        ("datasets: {d: {expect: 90m}}\n", False),
+        ("partition: key\n", False),
+    ],
+)
+def test_a_url_that_is_polled_from_no_day_on_is_a_note(head: str, is_told: bool) -> None:
+    found = pipeline(http('url: "http://h/{partition}"', head)).warnings
+    message = "polls for the newest ended partition of d and for what open runs wait for; "
+    assert [message in str(note) for note in found] == [True] * is_told
+    assert pipeline(http("url: http://h/a, partition: data.d")).warnings == []
+
+
 def test_what_a_sensor_says_of_its_partition_wins() -> None:
     sensor = pipeline(http('url: "http://h/{partition}", partition: data.d')).definitions.sensors["p", "s"]
     assert sensor.rule.partition == "data.d"
