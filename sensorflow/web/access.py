@@ -42,7 +42,7 @@ class Access:
         """
         if scope is None:
             return EVERYBODY
-        caller = self._caller(request)
+        caller = self.caller(request)
         require_scope(caller, scope)
         if caller.pipelines is not None and not limited:
             raise ProblemError(
@@ -51,7 +51,12 @@ class Access:
             )
         return caller
 
-    def _caller(self, request: web.Request) -> Caller:
+    def caller(self, request: web.Request) -> Caller:
+        """Return who calls.
+
+        Raises:
+            ProblemError: 401, that cannot be told.
+        """
         known = self._known()
         if not known and self._open_without_tokens:
             return EVERYBODY
@@ -82,6 +87,14 @@ CALLER = web.RequestKey("caller", Caller)
 def caller_of(request: web.Request) -> Caller:
     """Return who sent the request that a route's handler was called with."""
     return request[CALLER]
+
+
+def is_still_admitted(request: web.Request) -> bool:
+    """Tell whether who was admitted when a long answer began would be so now: tokens come and go."""
+    try:
+        return request.app[ACCESS].caller(request) == caller_of(request)
+    except ProblemError:
+        return False
 
 
 def require_scope(caller: Caller, needed: Scope) -> None:

@@ -10,6 +10,7 @@ from aiohttp import web
 from sensorflow.core.state import RunRow
 from sensorflow.core.states import AttemptState
 from sensorflow.core.vocabulary import Scope
+from sensorflow.web.access import is_still_admitted
 from sensorflow.web.api import API, Api
 from sensorflow.web.parameters import Flag, NumberFromOne, Query
 from sensorflow.web.problems import not_found
@@ -100,7 +101,7 @@ async def _send(
             while log is not None and (chunk := await asyncio.to_thread(log.read, _CHUNK)):
                 await response.write(decoder.decode(request.app[API].masked(chunk)).encode())
             gone = request.transport is None or request.transport.is_closing()
-            if ended or gone or stopping.is_set():
+            if ended or gone or stopping.is_set() or not is_still_admitted(request):
                 await response.write(decoder.decode(b"", final=True).encode())
                 return
             await _wait(stopping, FOLLOW_EVERY_S)

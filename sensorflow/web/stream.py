@@ -6,7 +6,7 @@ from aiohttp import web
 
 from sensorflow.core.tokens import Caller
 from sensorflow.core.vocabulary import Scope
-from sensorflow.web.access import caller_of
+from sensorflow.web.access import caller_of, is_still_admitted
 from sensorflow.web.api import API
 from sensorflow.web.feed import Feed, Notice
 from sensorflow.web.logs import STOPPING
@@ -92,7 +92,7 @@ async def _send(request: web.Request, response: web.StreamResponse, feed: Feed, 
         number = feed.last
         opening += _reset(feed, number, "start" if given is None else "unknown")
     await response.write(opening.encode())
-    while not stopping.is_set() and not _is_gone(request):
+    while not stopping.is_set() and not _is_gone(request) and is_still_admitted(request):
         if not feed.knows(number):
             number = feed.last
             await response.write(_reset(feed, number, "unknown").encode())

@@ -80,6 +80,27 @@ async def test_a_revoked_token_is_good_for_nothing_at_once(home: Path, client: a
     assert (await control(home, "DELETE", f"/api/v1/tokens/{page['items'][1]['id']}"))[0] == 404
 
 
+@pytest.mark.parametrize("first", [True, False])
+async def test_who_is_no_longer_admitted_hears_no_more(
+    home: Path, service: Running, client: aiohttp.ClientSession, first: bool
+) -> None:
+    """A stream ends with its token, and one that began before there was any with the first."""
+    token = None if first else await new_token(home, "read")
+    async with client.get("/api/v1/stream", headers=bearer(token) if token else {}) as stream:
+        assert stream.status == 200
+        await stream.content.readuntil(b"\n\n")
+        if first:
+            await new_token(home, "read")
+        else:
+            _, page = await control(home, "GET", "/api/v1/tokens")
+            await control(home, "DELETE", f"/api/v1/tokens/{page['items'][0]['id']}")
+            await new_token(home, "read")
+        await control(home, "POST", "/api/v1/pipelines/sales/pause", {})
+        told = await asyncio.wait_for(stream.content.read(), 20)
+        status, _ = await control(home, "POST", "/api/v1/pipelines/sales/resume", {})
+        assert status == 200 and b"resume" not in told
+
+
 async def test_what_is_kept_of_a_token_does_not_give_it_away(home: Path, service: Running) -> None:
     tokens = [await new_token(home, scope) for scope in ("read", "admin")]
     _, page = await control(home, "GET", "/api/v1/tokens")
