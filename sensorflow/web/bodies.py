@@ -103,13 +103,6 @@ async def read_model(request: web.Request, model: type[Body], limit: int) -> Bod
         raise unprocessable(detail, *found) from None
 
 
-async def read_optional(request: web.Request, model: type[Body], limit: int) -> Body:
-    """As `read_model`, where a request without a body means one without fields."""
-    if not request.body_exists:
-        return model()
-    return await read_model(request, model, limit)
-
-
 def require_type(request: web.Request, *allowed: str) -> str:
     """Return the content type without its parameters.
 

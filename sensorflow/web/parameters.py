@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-from collections.abc import Iterable
 from enum import StrEnum
 from typing import Annotated, ClassVar, Literal, TypeAlias, TypeVar
 
@@ -55,7 +54,7 @@ def choice(kind: type[State], *allowed: State) -> BeforeValidator:
                 return member
         raise ValueError(f"expected one of {', '.join(members)}")
 
-    return BeforeValidator(read)
+    return BeforeValidator(read, json_schema_input_type=Literal[members] if allowed else kind)
 
 
 def _none_if_empty(found: str) -> str | None:
@@ -92,7 +91,7 @@ class PageQuery(Query):
     @classmethod
     def next(cls, key: object) -> str:
         """Return the cursor of the page behind a key."""
-        return make_cursor(cls.LIST, key)
+        return _cursor_of(cls.LIST, key)
 
 
 def read_query(request: web.Request, model: type[Model]) -> Model:
@@ -101,7 +100,7 @@ def read_query(request: web.Request, model: type[Model]) -> Model:
     Raises:
         ProblemError: 400.
     """
-    only(request, *model.model_fields)
+    _only(request, *model.model_fields)
     try:
         return model.model_validate(dict(request.query))
     except ValidationError as error:
@@ -118,7 +117,7 @@ def wrong_parameter(name: str, expected: str, found: object) -> ProblemError:
     )
 
 
-def only(request: web.Request, *names: str) -> None:
+def _only(request: web.Request, *names: str) -> None:
     """Refuse query parameters that are not among `names`, and those that are given twice.
 
     Raises:
@@ -135,72 +134,6 @@ def only(request: web.Request, *names: str) -> None:
             raise wrong_parameter(name, "one value", ", ".join(request.query.getall(name)))
 
 
-def text(request: web.Request, name: str) -> str | None:
-    """Return a parameter's text; None where it is absent or empty."""
-    return request.query.get(name) or None
-
-
-def state(request: web.Request, states: type[State], allowed: Iterable[State] | None = None) -> State | None:
-    """Return the parameter `state`.
-
-    Raises:
-        ProblemError: 400, it is none of the states.
-    """
-    found = text(request, "state")
-    if found is None:
-        return None
-    for member in allowed or states:
-        if member == found:
-            return member
-    raise wrong_parameter("state", f"one of {', '.join(allowed or states)}", found)
-
-
-def number(request: web.Request, name: str, lowest: int, highest: int = _MAX_NUMBER) -> int | None:
-    """Return a whole number within bounds, both included.
-
-    Raises:
-        ProblemError: 400, it is none.
-    """
-    found = request.query.get(name)
-    if found is None:
-        return None
-    if not (found.isascii() and found.isdigit() and len(found) <= 19 and lowest <= int(found) <= highest):
-        bounds = f"a whole number from {lowest}" + (f" to {highest}" if highest < _MAX_NUMBER else "")
-        raise wrong_parameter(name, bounds, found)
-    return int(found)
-
-
-def limit(request: web.Request) -> int:
-    """Return how many items a page is to have.
-
-    Raises:
-        ProblemError: 400, it lies outside 1..500.
-    """
-    return number(request, "limit", 1, MAX_LIMIT) or DEFAULT_LIMIT
-
-
-def flag(request: web.Request, name: str) -> bool:
-    """Return a parameter that is 1 or 0.
-
-    Raises:
-        ProblemError: 400, it is neither.
-    """
-    return bool(number(request, name, 0, 1))
-
-
-def cursor(request: web.Request, kind: str) -> str | None:
-    """Return the key behind which a page begins.
-
-    Raises:
-        ProblemError: 400, no list of this kind gave this cursor.
-    """
-    found = text(request, "cursor")
-    try:
-        return found and _key_of(found, kind)
-    except ValueError as error:
-        raise wrong_parameter("cursor", str(error).removeprefix("expected "), found) from None
-
-
 def _key_of(cursor: str, kind: str) -> str:
     try:
         given, _, key = (
@@ -213,6 +146,5 @@ def _key_of(cursor: str, kind: str) -> str:
     return key
 
 
-def make_cursor(kind: str, key: object) -> str:
-    """Return the cursor of the page behind a key."""
+def _cursor_of(kind: str, key: object) -> str:
     return base64.urlsafe_b64encode(f"{kind}:{key}".encode()).decode()
