@@ -302,6 +302,7 @@ def _task(
                 ended_at=instant(attempt.ended_at),
                 exit_code=attempt.exit_code,
                 error=attempt.error,
+                consumed={dataset: dict(versions) for dataset, versions in attempt.consumed.items()},
             )
             for attempt in attempts
         ],

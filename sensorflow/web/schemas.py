@@ -175,6 +175,8 @@ class AttemptSchema(Schema):
     ended_at: str | None
     exit_code: int | None
     error: str | None
+    #: What it took: by dataset and partition (empty for the whole), the version.
+    consumed: dict[str, dict[str, int]]
 
 
 class TaskSchema(Schema):

@@ -84,6 +84,7 @@ async def test_a_run_has_the_shape_of_the_contract(client: aiohttp.ClientSession
     (attempt,) = tasks["check"]["attempts"]
     assert (attempt["number"], attempt["state"], attempt["exit_code"]) == (1, "failed", 1)
     assert attempt["ended_at"] >= attempt["started_at"] and attempt["ended_at"].endswith("Z")
+    assert tasks["load"]["attempts"][0]["consumed"] == {"orders": {DAY: 1}}
     (wait,) = tasks["publish"]["waiting_for"]
     assert (wait["kind"], wait["task"], wait["state"]) == ("task", "check", "failed")
     assert "parts_missing" not in wait and "dataset" not in wait
