@@ -3,16 +3,15 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sensorflow import control
 from sensorflow.cli import output
 from sensorflow.cli.client import TIMEOUT_S, Client, RefusedError, path
 from sensorflow.cli.common import CliError, Common, ExitCode, Verb, with_common
-from sensorflow.core.vocabulary import Scope
 
 if TYPE_CHECKING:
     from http.client import HTTPConnection
@@ -30,6 +29,15 @@ token = typer.Typer(
 )
 
 
+class ScopeOption(StrEnum):
+    """What a token can allow."""
+
+    READ = "read"
+    EMIT = "emit"
+    OPERATE = "operate"
+    ADMIN = "admin"
+
+
 class _ControlClient(Client):
     """The service that serves a home, by the socket in it."""
 
@@ -39,6 +47,8 @@ class _ControlClient(Client):
 
     def serves(self) -> bool:
         """Tell whether somebody listens."""
+        from sensorflow import control
+
         try:
             control.connect(self._folder, TIMEOUT_S).close()
         except OSError:
@@ -47,6 +57,8 @@ class _ControlClient(Client):
 
     def _connection(self) -> "HTTPConnection":
         from http.client import HTTPConnection
+
+        from sensorflow import control
 
         folder = self._folder
 
@@ -59,14 +71,14 @@ class _ControlClient(Client):
 
 def create(
     common: Common,
-    scope: Annotated[Scope, typer.Option("--scope", help="What it allows.")],
+    scope: Annotated[ScopeOption, typer.Option("--scope", help="What it allows.")],
     pipeline: Annotated[
         list[str] | None, typer.Option("--pipeline", help="Only what is of this pipeline; may be repeated.")
     ] = None,
 ) -> None:
     """Make a token and show it, this one time."""
     pipelines = sorted(set(pipeline or ()))
-    if pipelines and scope is Scope.ADMIN:
+    if pipelines and scope is ScopeOption.ADMIN:
         raise CliError(ExitCode.USAGE, "--pipeline: a token of the scope admin cannot be limited")
     client = _ControlClient(common.home_dir)
     if client.serves():
@@ -113,7 +125,7 @@ for _name, _verb in _VERBS.items():
     token.command(_name)(with_common(_verb))
 
 
-def _told(client: Client, scope: Scope, pipelines: list[str]) -> Any:
+def _told(client: Client, scope: ScopeOption, pipelines: list[str]) -> Any:
     try:
         return client.tell(path("tokens"), scope=scope.value, pipelines=pipelines or None)
     except RefusedError as error:
@@ -125,12 +137,13 @@ def _told(client: Client, scope: Scope, pipelines: list[str]) -> Any:
 # Where no service serves the home: the store, held like a service holds it.
 
 
-def _created(home: Path, scope: Scope, pipelines: list[str]) -> dict[str, Any]:
+def _created(home: Path, scope: ScopeOption, pipelines: list[str]) -> dict[str, Any]:
     from uuid_utils.compat import uuid7
 
     from sensorflow.clock import SystemClock
     from sensorflow.core.state import TokenRow
     from sensorflow.core.tokens import digest_of
+    from sensorflow.core.vocabulary import Scope
     from sensorflow.web.tokens import new_token
 
     _require_pipelines(home, pipelines)
@@ -138,7 +151,7 @@ def _created(home: Path, scope: Scope, pipelines: list[str]) -> dict[str, Any]:
     row = TokenRow(
         id=str(uuid7()),
         digest=digest_of(shown),
-        scope=scope,
+        scope=Scope(scope),
         pipelines=tuple(pipelines),
         created_at=SystemClock().now(),
     )

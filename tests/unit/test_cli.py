@@ -15,6 +15,11 @@ import typer
 from sensorflow import __version__
 from sensorflow.cli.commands import app as command_line
 from sensorflow.cli.output import plain
+from sensorflow.cli.reading import EventStateOption, RunStateOption
+from sensorflow.cli.tokens import ScopeOption
+from sensorflow.core.messages import EventState
+from sensorflow.core.states import RunState
+from sensorflow.core.vocabulary import Scope
 from tests.calling import Ended, called, environment
 
 Cli = Callable[..., Ended]
@@ -215,6 +220,12 @@ def test_help_of_a_verb_names_the_common_options(cli: Cli) -> None:
     assert all(option in ended.out for option in ("--home", "--url", "--token", "--json", "-q", "-v"))
 
 
+def test_the_words_that_verbs_take_are_those_of_the_core() -> None:
+    assert [*RunStateOption] == [*RunState]
+    assert [*ScopeOption] == [*Scope]
+    assert {*EventStateOption} == {*EventState} - {EventState.DUPLICATE}  # Those are counted, not kept.
+
+
 def test_text_of_an_event_cannot_steer_the_terminal() -> None:
     assert plain("a\x1b[2Jb\u009bc\x7f") == "a\ufffd[2Jb\ufffdc\ufffd"
 
@@ -250,6 +261,7 @@ def test_the_common_options_stand_before_or_after_every_verb(cli: Cli) -> None:
 @pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["why", "--help"]])
 def test_help_and_version_load_nothing_heavy(arguments: list[str]) -> None:
     heavy = {"aiohttp", "asyncio", "http.client", "rich", "ruamel", "sqlite3", "ssl", "structlog"}
+    heavy |= {"sensorflow.config", "sensorflow.core.vocabulary", "sensorflow.web"}
     if "why" not in arguments:
         heavy.add("pydantic")  # Typer itself reads the arguments of a verb by it.
     script = (
