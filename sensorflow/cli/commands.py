@@ -23,8 +23,8 @@ from sensorflow.cli.common import (
     with_common,
 )
 from sensorflow.cli.doctor import doctor
-from sensorflow.cli.explaining import why
 from sensorflow.cli.documents import openapi, schema
+from sensorflow.cli.explaining import why
 from sensorflow.cli.graph import graph
 from sensorflow.cli.operating import cancel, mark, pause, reload, resume, retry, run, withdraw
 from sensorflow.cli.reading import events, logs, runs, status
