@@ -20,7 +20,7 @@ from sensorflow.core.messages import (
     TimersDue,
 )
 from sensorflow.core.states import AttemptState, RunState, TaskState
-from sensorflow.core.vocabulary import Event, Expectation, LatePolicy, RetryPolicy, Rule, Selection
+from sensorflow.core.vocabulary import Event, Expectation, Grain, LatePolicy, RetryPolicy, Rule, Selection
 from sensorflow.rehearsal.playing import HORIZON_S, Ending, Rehearsal
 from sensorflow.rehearsal.story import Hold, Outcome, Refusal, Step, Story, altered, recorded
 from sensorflow.rehearsal.timeline import Entry
@@ -28,7 +28,6 @@ from sensorflow.store.memory import MemoryStore
 from sensorflow.testing import FakeClock, VirtualService
 from tests.flows import NOW, WHOLE, dataset, mqtt_sensor, pipeline, reads, same, task
 from tests.random_homes import homes
-from tests.unit.test_model import _KEYS, _part
 
 DAY = "2026-06-01"
 _RETRIES = RetryPolicy(max=2, delay_s=10, backoff=1, jitter=0)
@@ -74,6 +73,13 @@ def waits(rehearsal: Rehearsal) -> list[str]:
 
 # --- it is the service's own decision ---
 
+KEYS = {
+    Grain.HOURLY: ("2026-06-01T00Z", "2026-06-01T01Z", "2026-06-01T23Z"),
+    Grain.DAILY: ("2026-06-01", "2026-06-02", "2026-05-31"),
+    Grain.WEEKLY: ("2026-W23", "2026-W22"),
+    Grain.KEY: ("k1", "k2"),
+    Grain.NONE: ("",),
+}
 ENDS = [AttemptState.SUCCEEDED, AttemptState.SUCCEEDED, AttemptState.FAILED, AttemptState.SKIPPED]
 
 
@@ -150,14 +156,15 @@ def test_a_rehearsal_fires_what_the_service_fires_whatever_the_story(data: st.Da
         match data.draw(st.sampled_from(["arrive"] * 8 + ["pause", "make"])):
             case "arrive":
                 each = data.draw(st.sampled_from(outside))
-                key = data.draw(st.sampled_from(_KEYS[each.partitioning.grain]))
-                part = _part(each, data.draw(st.integers(0, 99)))
+                key = data.draw(st.sampled_from(KEYS[each.partitioning.grain]))
+                parts = sorted(each.complete.parts) or (["x", "y"] if each.complete.count else [])
+                part = data.draw(st.sampled_from([*parts, None]))
                 steps.append(arrives(each.name, key, at=now, part=part))
             case "pause":
                 message = PausePipeline(pipeline=name, paused=data.draw(st.booleans()))
                 steps.append(Step(now, message))
             case "make":
-                keys = _KEYS[definitions.pipelines[name].partitioning.grain]
+                keys = KEYS[definitions.pipelines[name].partitioning.grain]
                 steps.append(Step(now, MakeRun(pipeline=name, partition=data.draw(st.sampled_from(keys)))))
 
     served = Served(definitions, workers, luck)
