@@ -27,9 +27,11 @@ from sensorflow.web import (
     ingest,
     lineage,
     logs,
+    match,
     metrics,
     openapi,
     operations,
+    page,
     pipelines,
     problems,
     rehearsals,
@@ -58,6 +60,7 @@ _PLAIN_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 _SUBJECTS = (
     *(health, metrics, ingest, lineage, hooks, handshake, callbacks, pipelines, runs, operations),
     *(logs, backfills, events, datasets, sensors, alerts, reload, stream, openapi, docs, tokens, rehearsals),
+    *(match, page),
 )
 
 

@@ -1,0 +1,137 @@
+// What all views are put together from.
+import { ApiError, post, token } from "./api.js";
+import { shown } from "./times.js";
+import { html, useEffect, useRef, useSignal } from "./ui.js";
+
+// A state has a colour, a shape and a letter, so that none of them is needed alone.
+export const SHAPES = {
+  waiting: ["○", "W"], queued: ["◔", "Q"], running: ["▶", "R"], retrying: ["↻", "T"], succeeded: ["✓", "S"],
+  failed: ["✗", "F"], blocked: ["⊘", "B"], skipped: ["⇥", "K"], cancelled: ["⊝", "C"], interrupted: ["‖", "I"],
+  accepted: ["✓", "A"], unmatched: ["○", "U"], rejected: ["✗", "R"], duplicate: ["=", "D"],
+  up: ["✓", "U"], down: ["✗", "D"], starting: ["◔", "S"], paused: ["‖", "P"], late: ["!", "L"],
+  ready: ["✓", "R"], partial: ["◔", "P"], missing: ["○", "M"], open: ["!", "O"], resolved: ["✓", "R"], stale: ["≈", "S"],
+  withdrawn: ["⊖", "W"], make: ["+", "M"], adopt: ["=", "A"], retry: ["↻", "T"], rerun: ["↻", "R"], skip: ["⇥", "K"],
+};
+
+export function State({ state, short = false, title }) {
+  const [shape, letter] = SHAPES[state] ?? ["•", state?.[0]?.toUpperCase() ?? "?"];
+  return html`<span class="state is-${state}" title=${title ?? state}>
+    <span class="shape" aria-hidden="true">${shape}</span>${short ? html`<span class="letter">${letter}</span>` : state}
+  </span>`;
+}
+
+export function When({ at, zone }) {
+  const { text, exact } = shown(at, zone);
+  return html`<time datetime=${exact} title=${exact}>${text}</time>`;
+}
+
+export function Problem({ error }) {
+  if (!error) return null;
+  const errors = error instanceof ApiError ? (error.problem.errors ?? []) : [];
+  return html`<div class="problem" role="alert">
+    <strong>${error.problem?.title ?? "That did not work"}</strong> ${error.message}
+    ${errors.length > 0 && html`<ul>${errors.map((each) => html`<li>${each.path ? html`<code>${each.path}</code>: ` : ""}${each.message ?? each.detail}</li>`)}</ul>`}
+  </div>`;
+}
+
+// Shows what was read; `children` is a function of it. What is shown stays while it is read again.
+export function Shown({ read, children, of = "this" }) {
+  const { value, error, loading } = read.value;
+  return html`
+    ${error && html`<${Problem} error=${error} />`}
+    ${value !== undefined ? children(value) : loading && html`<p class="quiet" role="status">Reading ${of} …</p>`}
+  `;
+}
+
+export function Empty({ children, command }) {
+  return html`<div class="empty"><p>${children}</p>${command && html`<${Copied} text=${command} />`}</div>`;
+}
+
+// A command with a button that copies it.
+export function Copied({ text, label = "copy" }) {
+  const said = useSignal("");
+  const copy = async () => {
+    try {
+      await navigator.clipboard.writeText(text);
+      said.value = "copied";
+    } catch {
+      said.value = "select and copy";
+    }
+    setTimeout(() => (said.value = ""), 1500);
+  };
+  return html`<div class="copied"><pre tabindex="0">${text}</pre>
+    <button type="button" class="small" onClick=${copy}>${said.value || label}</button></div>`;
+}
+
+function quoted(text) {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
+}
+
+export function asCurl(path, body) {
+  const auth = token() ? ' -H "Authorization: Bearer $SENSORFLOW_TOKEN"' : "";
+  const data = body && Object.keys(body).length ? ` -H 'Content-Type: application/json' -d ${quoted(JSON.stringify(body))}` : "";
+  return `curl -X POST${auth}${data} ${quoted(new URL(`api/v1${path}`, location.href).href)}`;
+}
+
+export function asCli(words) {
+  return `sensorflow ${words.map((word) => quoted(String(word))).join(" ")}`;
+}
+
+// A button that opens a question: what will be done, why, and how to do the same by curl and on the
+// command line. `body` is sent with the reason; `then` is called with the answer.
+export function Action({ label, question, path, body = {}, cli, then, danger = false, disabled = false, children, reason = true }) {
+  const dialog = useRef();
+  const why = useSignal("");
+  const busy = useSignal(false);
+  const error = useSignal(null);
+  const opened = useSignal(false);
+  const sent = () => (why.value ? { ...body, reason: why.value } : body);
+  const command = () => [...cli, ...(why.value ? ["--reason", why.value] : [])];
+  useEffect(() => {
+    if (opened.value && !dialog.current.open) dialog.current.showModal();
+  }, [opened.value]);
+  const act = async (event) => {
+    event.preventDefault();
+    busy.value = true;
+    error.value = null;
+    try {
+      const answer = await post(path, sent());
+      opened.value = false;
+      dialog.current.close();
+      then?.(answer);
+    } catch (problem) {
+      error.value = problem;
+    }
+    busy.value = false;
+  };
+  return html`<button type="button" class=${danger ? "danger" : ""} disabled=${disabled} onClick=${() => (opened.value = true)}>${label}</button>
+    ${opened.value && html`<dialog ref=${dialog} onClose=${() => (opened.value = false)} aria-label=${label}>
+      <form method="dialog" onSubmit=${act}>
+        <h2>${label}</h2>
+        <p>${question}</p>
+        ${children}
+        ${reason && html`<label>Reason (kept) <input name="reason" value=${why.value} onInput=${(event) => (why.value = event.target.value)} maxlength="500" /></label>`}
+        <${Problem} error=${error.value} />
+        <div class="row">
+          <button type="submit" class=${danger ? "danger primary" : "primary"} disabled=${busy.value}>${label}</button>
+          <button type="button" onClick=${() => dialog.current.close()}>Not now</button>
+        </div>
+        <details><summary>The same from a terminal</summary>
+          ${cli && html`<${Copied} text=${asCli(command())} />`}
+          <${Copied} text=${asCurl(path, sent())} />
+        </details>
+      </form>
+    </dialog>`}`;
+}
+
+// What a task waits for, in words.
+export function Waits({ waits }) {
+  return html`<ul class="waits">${waits.map(
+    (wait) => html`<li class="wait ${wait.late ? "is-late" : ""}">${wait.text}</li>`,
+  )}</ul>`;
+}
+
+// Pages through a list that answers {items, next}.
+export function More({ next, onMore }) {
+  return next ? html`<button type="button" onClick=${() => onMore(next)}>More</button>` : null;
+}

@@ -1,0 +1,165 @@
+// Runs: the list of them, and one with why it waits, what it did, and what can be done about it.
+import { get } from "../api.js";
+import { useRead } from "../data.js";
+import { Graph } from "../graph.js";
+import { Log } from "../log.js";
+import { Action, Empty, More, Shown, State, Waits, When } from "../parts.js";
+import { filter, link } from "../place.js";
+import { Timeline } from "../timeline.js";
+import { duration } from "../times.js";
+import { html } from "../ui.js";
+
+const RUN_STATES = ["waiting", "running", "succeeded", "failed", "cancelled"];
+const ENDED = new Set(["succeeded", "failed", "blocked", "skipped", "cancelled"]);
+
+export function Runs({ query }) {
+  const { pipeline, partition, state, backfill, cursor } = query;
+  const read = useRead(
+    (signal) => get("/runs", { pipeline, partition, state, backfill, cursor }, { signal }),
+    [pipeline, partition, state, backfill, cursor],
+    (kind, data) => kind === "run" && (!pipeline || data.pipeline === pipeline),
+  );
+  const set = (name) => (event) => filter({ [name]: event.target.value.trim(), cursor: undefined });
+  return html`<h1>Runs</h1>
+    <div class="filters">
+      <label>Pipeline <input value=${pipeline ?? ""} onChange=${set("pipeline")} /></label>
+      <label>Partition <input value=${partition ?? ""} onChange=${set("partition")} /></label>
+      <label>State <select value=${state ?? ""} onChange=${set("state")}>
+        <option value="">any</option>${RUN_STATES.map((each) => html`<option value=${each}>${each}</option>`)}</select></label>
+      ${backfill && html`<label>Of the backfill <button type="button" onClick=${() => filter({ backfill: undefined })}>${backfill.slice(0, 8)} … remove</button></label>`}
+    </div>
+    <${Shown} read=${read} of="the runs">${({ items, next }) => items.length === 0
+      ? html`<${Empty} command="sensorflow run PIPELINE [PARTITION]">No run is so. A run is made by the first arrival of an input, by a schedule, a backfill, or by hand.<//>`
+      : html`<div class="scroll"><table>
+          <thead><tr><th>Run</th><th>State</th><th>Why</th><th>Made</th><th class="number">Took</th></tr></thead>
+          <tbody>${items.map(row)}</tbody></table></div>
+          <${More} next=${next} onMore=${(more) => filter({ cursor: more })} />`}<//>`;
+}
+
+function row(run) {
+  const waits = run.tasks.flatMap((task) => task.waiting_for);
+  const failed = run.tasks.filter((task) => task.state === "failed").map((task) => task.name);
+  return html`<tr data-row key=${run.id}>
+    <td><a href=${link(["runs", run.id])}>${run.pipeline} <span class="mono">${run.partition ?? ""}</span></a>${run.generation > 1 && html` <small>generation ${run.generation}</small>`}</td>
+    <td><${State} state=${run.state} />${run.stale && html` <${State} state="stale" />`}</td>
+    <td>${failed.length > 0 ? `${failed.join(", ")} failed` : waits.length > 0 ? html`${waits[0].text}${waits.length > 1 && html` <small>and ${waits.length - 1} more</small>`}` : ""}</td>
+    <td><${When} at=${run.created_at} /></td>
+    <td class="number">${took(run.started_at, run.ended_at)}</td>
+  </tr>`;
+}
+
+const took = (from, to) => (from && to ? duration(Date.parse(to) - Date.parse(from)) : "");
+
+export function Run({ id, query }) {
+  const read = useRead(
+    async (signal) => {
+      const run = await get(`/runs/${encodeURIComponent(id)}`, {}, { signal });
+      const pipeline = await get(`/pipelines/${encodeURIComponent(run.pipeline)}`, {}, { signal }).catch(() => null);
+      return { run, pipeline };
+    },
+    [id],
+    (kind, data) => (kind === "run" && data.id === id) || kind === "partition" || kind === "pipeline",
+  );
+  return html`<${Shown} read=${read} of="the run">${({ run, pipeline }) => html`
+    <h1><a href=${link(["pipelines", run.pipeline], { partition: run.partition })}>${run.pipeline}</a> <span class="mono">${run.partition ?? ""}</span>
+      ${" "}<${State} state=${run.state} />${run.stale && html` <${State} state="stale" title="a newer version of an input has come" />`}</h1>
+    <p class="quiet">${run.trigger === "event" ? "made by an event" : `made by ${run.trigger}`} <${When} at=${run.created_at} zone=${pipeline?.timezone} />${run.generation > 1 && `, generation ${run.generation}`}${run.ended_at && html`, ended <${When} at=${run.ended_at} zone=${pipeline?.timezone} /> after ${took(run.started_at, run.ended_at)}`}${run.backfill && html`, of <a href=${link(["backfills", run.backfill])}>a backfill</a>`}</p>
+    <${Why} run=${run} />
+    <${Actions} run=${run} />
+    ${pipeline && html`<${TaskGraph} run=${run} pipeline=${pipeline} picked=${query.task} />`}
+    <h2>Tasks</h2>
+    <${Tasks} run=${run} zone=${pipeline?.timezone} picked=${query.task} />
+    ${query.task && html`<${Log} key=${`${id}/${query.task}/${query.attempt}`} run=${run} task=${query.task} attempt=${query.attempt} />`}
+    <h2>Timeline</h2>
+    <${Timeline} tasks=${run.tasks} />
+    <h2>Inputs <small>what the last attempts took</small></h2>
+    <${Inputs} run=${run} />
+    ${run.operations.length > 0 && html`<h2>What people did</h2><ul>${run.operations.map((each) => html`<li><${When} at=${each.at} /> ${each.kind}${each.task ? ` ${each.task}` : ""}${each.reason ? `: ${each.reason}` : ""}</li>`)}</ul>`}
+  `}<//>`;
+}
+
+// First of all in words: what is missing, or what has failed.
+function Why({ run }) {
+  const waiting = run.tasks.filter((task) => task.waiting_for.length > 0);
+  const failed = run.tasks.filter((task) => task.state === "failed");
+  if (waiting.length === 0 && failed.length === 0) return null;
+  // Tasks that wait for the same are told together.
+  const groups = new Map();
+  for (const task of waiting) {
+    const key = task.waiting_for.map((wait) => wait.text).join("\n");
+    groups.set(key, { names: [...(groups.get(key)?.names ?? []), task.name], waits: task.waiting_for });
+  }
+  return html`<section class="panel" aria-label="Why">
+    <h2 style=${{ marginTop: 0 }}>${failed.length > 0 ? "What has failed, and what waits" : "Why it waits"}</h2>
+    ${failed.map((task) => html`<p><${State} state="failed" /> <a href=${link(["runs", run.id], { task: task.name })}>${task.name}</a>: ${task.attempts.at(-1)?.error ?? "failed"} <small>attempt ${task.attempts.at(-1)?.number}</small></p>`)}
+    ${[...groups.values()].map(({ names, waits }) => html`<div><strong>${names.join(", ")}</strong><${Waits} waits=${waits} /></div>`)}
+  </section>`;
+}
+
+function Actions({ run }) {
+  const again = run.tasks.filter((task) => task.state === "failed" || task.state === "cancelled");
+  const open = run.tasks.some((task) => !ENDED.has(task.state));
+  const where = run.partition ? [run.pipeline, run.partition] : [run.pipeline];
+  return html`<div class="row">
+    ${again.length > 0 && html`<${Action} label="Retry" path=${`/runs/${run.id}/retry`} cli=${["retry", run.id]}
+      question=${`${again.map((task) => task.name).join(", ")} will be tried again, and what is blocked below can run then.`} />`}
+    ${run.state === "waiting" && html`<${Action} label="Force" path="/runs" body=${{ pipeline: run.pipeline, ...(run.partition ? { partition: run.partition } : {}), force: true }}
+      cli=${["run", ...where, "--force"]} question="It will fire without waiting for inputs and times." danger />`}
+    ${!open && run.state !== "running" && html`<${Action} label="Run again" path="/runs" body=${{ pipeline: run.pipeline, ...(run.partition ? { partition: run.partition } : {}) }}
+      cli=${["run", ...where]} question="All tasks run again, as the run's next generation." />`}
+    ${open && html`<${Action} label="Cancel" danger path=${`/runs/${run.id}/cancel`} cli=${["cancel", run.id]}
+      question="What runs is stopped (SIGTERM), and what waits will not start." />`}
+  </div>`;
+}
+
+function TaskGraph({ run, pipeline, picked }) {
+  const states = Object.fromEntries(run.tasks.map((task) => [task.name, task.state]));
+  const nodes = pipeline.tasks.map((task) => ({ id: task.name, kind: "task", label: task.name, state: states[task.name] }));
+  return html`<${Graph} nodes=${nodes} edges=${pipeline.edges} picked=${picked} onPick=${(task) => filter({ task, attempt: undefined })} />`;
+}
+
+function Tasks({ run, zone, picked }) {
+  return html`<div class="scroll"><table>
+    <thead><tr><th>Task</th><th>State</th><th>Attempts</th><th>Last</th><th></th></tr></thead>
+    <tbody>${run.tasks.map((task) => html`<tr data-row key=${task.name} class=${task.name === picked ? "is-picked" : ""}>
+      <td><a href=${link(["runs", run.id], { task: task.name })}>${task.name}</a></td>
+      <td><${State} state=${task.state} />${task.next_attempt_at && html` <small>again <${When} at=${task.next_attempt_at} zone=${zone} /></small>`}</td>
+      <td>${task.attempts.map((attempt) => html`<a class="attempt" href=${link(["runs", run.id], { task: task.name, attempt: attempt.number })} title=${`attempt ${attempt.number}: ${attempt.state}${attempt.error ? `, ${attempt.error}` : ""}`}><${State} state=${attempt.state} short /></a> `)}</td>
+      <td>${last(task.attempts.at(-1), zone)}</td>
+      <td><${TaskActions} run=${run} task=${task} /></td>
+    </tr>`)}</tbody></table></div>`;
+}
+
+function last(attempt, zone) {
+  if (!attempt) return "";
+  return html`<${When} at=${attempt.started_at} zone=${zone} /> <small>${took(attempt.started_at, attempt.ended_at)}</small>${attempt.error && html`<div class="mono">${attempt.error}</div>`}`;
+}
+
+function TaskActions({ run, task }) {
+  const mark = (state) => html`<${Action} label=${`Mark ${state}`} danger path=${`/runs/${run.id}/tasks/${encodeURIComponent(task.name)}/mark`} body=${{ state }}
+    cli=${["mark", run.id, task.name, state]} question=${state === "succeeded" ? "It counts as done, and what it makes is ready, without it having run." : "It counts as done, and makes nothing ready."} />`;
+  return html`<details><summary>do</summary><div class="row">
+    ${ENDED.has(task.state) && html`<${Action} label="Run this one again" path=${`/runs/${run.id}/retry`} body=${{ tasks: [task.name] }} cli=${["retry", run.id, "--task", task.name]}
+      question=${`${task.name} runs again.`} />`}
+    ${task.state !== "running" && task.state !== "succeeded" && mark("succeeded")}
+    ${task.state !== "running" && task.state !== "skipped" && mark("skipped")}
+  </div></details>`;
+}
+
+// Of each input the partitions and versions that were taken, by the last attempt that took it.
+function Inputs({ run }) {
+  const taken = new Map();
+  for (const task of run.tasks) {
+    for (const [dataset, partitions] of Object.entries(task.attempts.at(-1)?.consumed ?? {})) {
+      const known = taken.get(dataset) ?? { partitions: {}, tasks: [] };
+      taken.set(dataset, { partitions: { ...known.partitions, ...partitions }, tasks: [...known.tasks, task.name] });
+    }
+  }
+  if (taken.size === 0) return html`<p class="quiet">Nothing has been taken yet.</p>`;
+  return html`<ul>${[...taken].map(([dataset, { partitions, tasks }]) => {
+    const keys = Object.entries(partitions);
+    return html`<li><a href=${link(["datasets", dataset])}>${dataset}</a> <small>by ${tasks.join(", ")}</small>${" "}
+      <details><summary>${keys.length === 1 ? `${keys[0][0] || "the whole"}, version ${keys[0][1]}` : `${keys.length} partitions`}</summary>
+        <ul>${keys.map(([key, version]) => html`<li><a class="mono" href=${link(["datasets", dataset], { partition: key })}>${key || "the whole"}</a> version ${version}</li>`)}</ul></details></li>`;
+  })}</ul>`;
+}
