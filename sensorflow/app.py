@@ -32,6 +32,7 @@ from sensorflow.home import Home, load_home
 from sensorflow.ports import Store
 from sensorflow.sensors import SENSORS
 from sensorflow.sensors.answers import Answers
+from sensorflow.sensors.seeing import would_see
 from sensorflow.sensors.supervision import SensorSupervisor
 from sensorflow.service import Service
 from sensorflow.store.memory import MemoryStore
@@ -257,6 +258,7 @@ def _api(serving: Running, settings: Settings, host: str, clock: SystemClock) ->
         submit_all=service.submit_all,
         reload=serving.reload,
         with_texts=lambda texts: serving.home.with_texts(texts, os.environ),
+        would_see=would_see,
         scratch=MemoryStore,
         store=serving.store,
         clock=clock,

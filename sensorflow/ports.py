@@ -1,6 +1,6 @@
 """What the service asks of the world around it. Implementations live in folders of these names."""
 
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
@@ -24,7 +24,7 @@ from sensorflow.core.state import (
     TokenRow,
 )
 from sensorflow.core.states import RunState, TaskState
-from sensorflow.core.vocabulary import DatasetDefinition, Event
+from sensorflow.core.vocabulary import DatasetDefinition, Event, SensorDefinition
 
 #: Run id, task, attempt number.
 AttemptKey: TypeAlias = tuple[str, str, int]
@@ -109,6 +109,19 @@ class Sensor(Protocol):
 
     def events(self) -> AsyncIterator[Event | Batch]:
         """Yield what is observed."""
+
+
+class WouldSee(Protocol):
+    """Says what sensors would see if a file, a message or a body came."""
+
+    def __call__(
+        self, sensors: Iterable[SensorDefinition], *, path: str | None, topic: str | None, body: bytes
+    ) -> list[tuple[SensorDefinition, Event | str]]:
+        """Return the event of each sensor, or in words why one of such a kind would not see it.
+
+        Raises:
+            ValueError: a body is no JSON.
+        """
 
 
 class Executor(Protocol):

@@ -26,6 +26,7 @@ from sensorflow.cli.doctor import doctor
 from sensorflow.cli.documents import openapi, schema
 from sensorflow.cli.explaining import why
 from sensorflow.cli.graph import graph
+from sensorflow.cli.matching import match
 from sensorflow.cli.operating import cancel, mark, pause, reload, resume, retry, run, withdraw
 from sensorflow.cli.reading import events, logs, runs, status
 from sensorflow.cli.rehearsing import rehearse
@@ -111,7 +112,7 @@ def version(common: Common) -> None:
 
 _VERBS = (
     *(init, validate, serve, demo, graph),
-    *(ready, emit, status, runs, why, logs, events, rehearse),
+    *(ready, emit, status, runs, why, logs, events, match, rehearse),
     *(run, retry, cancel, mark, pause, resume, backfill, withdraw, redrive, reload),
     *(schema, openapi, doctor, backup, version),
 )

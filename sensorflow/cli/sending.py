@@ -54,7 +54,7 @@ def emit(
     file: Annotated[str, typer.Argument(help="A CloudEvent, an array of them, or one a line; - is stdin.")],
 ) -> None:
     """Send CloudEvents."""
-    content = _read(file)
+    content = read_file(file)
     client = Client.of(common)
     try:
         found = json.loads(content)
@@ -105,7 +105,8 @@ def redrive(
         raise typer.Exit(ExitCode.FAILED)
 
 
-def _read(file: str) -> bytes:
+def read_file(file: str) -> bytes:
+    """Return what is in a file, or on stdin where it is named `-`."""
     if file == "-":
         return sys.stdin.buffer.read()
     try:

@@ -69,6 +69,10 @@ class Leaf:
         expected = " or ".join(form.words for form in self.forms)
         return f"{self.path}: expected {expected}, found {_found(value)}"
 
+    def misses(self, value: object) -> int:
+        """Return how many fields do not fit: this one or none."""
+        return 0 if self.matches(value) else 1
+
 
 @dataclass(frozen=True, slots=True)
 class Fields:
@@ -95,6 +99,14 @@ class Fields:
         if len(mismatches) == 1:
             return mismatches[0]
         return f"{self.path}: none of {len(mismatches)} elements fits; of the first, {mismatches[0]}"
+
+    def misses(self, value: object) -> int:
+        """Return how many fields do not fit, in the object and with the alternative that fits best."""
+        return min(
+            sum(node.misses(candidate.get(name, ABSENT)) for name, node in self.fields)
+            + min((node.misses(candidate) for node in self.alternatives), default=0)
+            for candidate in _objects(value)
+        )
 
     def _fits(self, candidate: dict[str, JsonValue]) -> bool:
         for name, node in self.fields:
@@ -132,6 +144,10 @@ class Pattern:
         As in `data.rows: expected > 0, found 0`.
         """
         return self.root.mismatch(document)
+
+    def misses(self, document: Mapping[str, JsonValue]) -> int:
+        """Return how many of its fields do not fit; 0 where the event matches."""
+        return self.root.misses(document)
 
 
 def compile_pattern(pattern: Mapping[str, JsonValue]) -> Pattern:

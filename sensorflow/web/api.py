@@ -11,7 +11,7 @@ from sensorflow.core.definitions import Definitions
 from sensorflow.core.errors import SensorflowError
 from sensorflow.core.measures import Measures
 from sensorflow.core.messages import Answer, Message
-from sensorflow.ports import Clock, Store
+from sensorflow.ports import Clock, Store, WouldSee
 
 MEBIBYTE = 1024 * 1024
 
@@ -29,6 +29,7 @@ class Api:
     #: What the definitions would be if files of the home had these texts; None: were not there. Asked from a
     #: thread. Raises DefinitionsError.
     with_texts: Callable[[Mapping[str, str | None]], Definitions]
+    would_see: WouldSee
     #: Makes an empty store in memory, for what is only tried.
     scratch: Callable[[], Store]
     #: Only read from.

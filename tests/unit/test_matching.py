@@ -529,3 +529,19 @@ def test_a_pattern_is_at_most_so_many_levels_deep(step: Any) -> None:
 )
 def test_what_was_found_is_shown_short_and_harmless(value: Any, words: str) -> None:
     assert shown(value) == words
+
+
+@pytest.mark.parametrize(
+    ("event", "misses"),
+    [
+        ({"a": 1, "b": {"c": 1, "d": 1}, "e": 1}, 0),
+        ({"a": 2, "b": {"c": 1, "d": 1}, "e": 1}, 1),
+        ({"a": 2, "b": [{"c": 1, "d": 2}, {"c": 2, "d": 2}], "f": [2]}, 2),
+        ({}, 4),
+    ],
+)
+def test_the_fields_that_do_not_fit_are_counted_as_in_what_fits_best(
+    event: dict[str, Any], misses: int
+) -> None:
+    pattern = {"a": [1], "b": {"c": [1], "d": [1]}, "$or": [{"e": [1]}, {"f": [2]}]}
+    assert compile_pattern(pattern).misses(event) == misses
