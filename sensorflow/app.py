@@ -2,6 +2,7 @@
 
 import asyncio
 import fcntl
+import gc
 import ipaddress
 import json
 import logging
@@ -129,6 +130,9 @@ async def _serve(home: Path, settings: Settings, host: str | None, port: int | N
     async with running(home, settings, host=host, port=port) as service:
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _reload_soon, service)
         log.info("serving", url=service.url, pipelines=len(service.home.definitions.pipelines))
+        # Modules and definitions stay: a full collection need not walk over them, which holds the loop.
+        gc.collect()
+        gc.freeze()
         stopped = asyncio.create_task(stop.wait())
         await asyncio.wait({stopped, service.loop}, return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
