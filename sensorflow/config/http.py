@@ -47,7 +47,7 @@ class Http(Section):
     """A call with the task's context as JSON; 2xx is success."""
 
     url: WebUrl
-    method: Annotated[Method, PlainValidator(one_of(Method), json_schema_input_type=str)] = Method.POST
+    method: Annotated[Method, PlainValidator(one_of(Method), json_schema_input_type=Method)] = Method.POST
     headers: dict[HeaderName, HeaderValue] = Field(default_factory=dict, repr=False)
     #: 2xx is only the beginning; the end is told at the URL that the context names.
     wait: Annotated[Literal["callback"] | None, the_word("callback")] = None

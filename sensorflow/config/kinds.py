@@ -32,7 +32,9 @@ def _secrets(value: object) -> tuple[str, ...]:
 class WebhookAuth(Section):
     """By what a webhook's sender is believed."""
 
-    scheme: Annotated[WebhookScheme, PlainValidator(one_of(WebhookScheme), json_schema_input_type=str)]
+    scheme: Annotated[
+        WebhookScheme, PlainValidator(one_of(WebhookScheme), json_schema_input_type=WebhookScheme)
+    ]
     #: Any of them is good, so that they can be exchanged one by one.
     secret: Annotated[tuple[str, ...], PlainValidator(_secrets, json_schema_input_type=str | list[str])] = (
         Field(default=(), repr=False)
