@@ -16,7 +16,7 @@ from sensorflow.web.bodies import json_of, parse_json, read_body, require_type
 from sensorflow.web.cloudevents import NoEventError, read_binary, read_structured
 from sensorflow.web.formats import CloudEvent, CloudEventBatch, CloudEventLine
 from sensorflow.web.parameters import Flag, Query
-from sensorflow.web.problems import bad_request
+from sensorflow.web.problems import bad_request, unprocessable
 from sensorflow.web.requests import ReadyBody
 from sensorflow.web.routes import Routes
 from sensorflow.web.schemas import (
@@ -27,6 +27,7 @@ from sensorflow.web.schemas import (
     ReceiptSchema,
     answer,
 )
+from sensorflow.web.sources import wrong_source
 
 STRUCTURED = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
@@ -50,6 +51,8 @@ async def ready(request: web.Request, body: ReadyBody) -> web.Response:
         raise ForbiddenError(
             f'this token may emit {", ".join(sorted(own)) or "nothing"}; "{body.dataset}" is none of them'
         )
+    if body.source is not None and (wrong := wrong_source(body.source)):
+        raise unprocessable(f"/source: expected {wrong.expected}, found {wrong.found}", wrong)
     dataset = api.definitions().datasets.get(body.dataset)
     if dataset is None:
         raise UnknownDatasetError(
@@ -101,9 +104,9 @@ async def _one(request: web.Request, *, binary: bool) -> web.Response:
     body = await read_body(request, api.body_limit)
     try:
         if binary:
-            event = read_binary(request.headers, request.content_type, body)
+            event = _from_outside(read_binary(request.headers, request.content_type, body))
         else:
-            event = read_structured(json_of(body))
+            event = _from_outside(read_structured(json_of(body)))
     except NoEventError as error:
         raise bad_request(str(error), *error.errors) from None
     own = caller_of(request).datasets(api.definitions())
@@ -166,9 +169,20 @@ def _read_line(line: bytes) -> Event | NoEventError:
 
 def _read(document: object) -> Event | NoEventError:
     try:
-        return read_structured(document)
+        return _from_outside(read_structured(document))
     except NoEventError as error:
         return error
+
+
+def _from_outside(event: Event) -> Event:
+    """Return an event whose source its sender may name.
+
+    Raises:
+        NoEventError: the source is one of the service's own.
+    """
+    if wrong := wrong_source(event.source):
+        raise NoEventError([wrong])
+    return event
 
 
 def stored(told: Answer) -> ReceiptSchema:

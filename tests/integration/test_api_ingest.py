@@ -264,6 +264,30 @@ async def test_base64_data_of_json_is_read_as_json(client: aiohttp.ClientSession
     assert answer["events"][0]["arrivals"][0]["partition"] == DAY
 
 
+@pytest.mark.parametrize("source", ["/hooks/sales/open", "/pipelines/sales", "/file/sales/orders"])
+async def test_nobody_posts_under_a_source_that_the_service_gives_by_itself(
+    client: aiohttp.ClientSession, service: Running, source: str
+) -> None:
+    event = order("1", source=source)
+    status, problem = await post(client, "/api/v1/events", event, **STRUCTURED)
+    assert (status, [error["where"] for error in problem["errors"]]) == (400, ["/source"])
+    status, answer = await post(client, "/api/v1/events", [event, order("2")], **BATCH)
+    assert (status, [each["state"] for each in answer["events"]]) == (202, ["invalid", "accepted"])
+    body = {"dataset": "orders", "partition": DAY, "source": source}
+    assert (await post(client, "/api/v1/ready", body))[0] == 422
+    namespace, _, name = source.rpartition("/")
+    run = {
+        "eventType": "COMPLETE",
+        "eventTime": "2026-03-08T01:00:00Z",
+        "run": {"runId": "3f5e83fa-3480-44ff-99c5-ff943904e5e8"},
+        "job": {"namespace": namespace, "name": name},
+        "producer": "https://example.com/",
+        "schemaURL": "https://openlineage.io/spec/2-0-2/OpenLineage.json",
+    }
+    assert (await post(client, "/api/v1/lineage", run))[0] == 422
+    assert event_count(service) == 1
+
+
 async def test_an_event_that_no_rule_takes_is_unmatched_and_kept(client: aiohttp.ClientSession) -> None:
     status, answer = await post(client, "/api/v1/events", order("u", type="other"), **STRUCTURED)
     assert (status, answer["accepted"], answer["events"][0]["state"]) == (202, 1, "unmatched")
