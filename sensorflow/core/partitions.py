@@ -301,7 +301,8 @@ def _read_key(partitioning: Partitioning, value: JsonValue) -> str:
 def _read_calendar(partitioning: Partitioning, text: str) -> str:
     grain = partitioning.grain
     if _SPELLINGS[grain].fullmatch(text):
-        return _key(partitioning, _number(partitioning, text))
+        _number(partitioning, text)
+        return text
     try:
         return _key(partitioning, _read_number(partitioning, text))
     except (ValueError, OverflowError):

@@ -67,6 +67,10 @@ TextParameter: TypeAlias = Annotated[str, AfterValidator(printable), AfterValida
 Flag: TypeAlias = Annotated[Literal[0, 1], _whole(0, 1)]
 NumberFromZero: TypeAlias = Annotated[int, Field(ge=0, le=_MAX_NUMBER), _whole(0)]
 NumberFromOne: TypeAlias = Annotated[int, Field(ge=1, le=_MAX_NUMBER), _whole(1)]
+#: How many of the newest runs are told with each pipeline.
+Recent: TypeAlias = Annotated[int, Field(ge=0, le=100), _whole(0, 100)]
+#: How far back something is counted.
+Minutes: TypeAlias = Annotated[int, Field(ge=1, le=180), _whole(1, 180)]
 
 
 class Query(Schema):
@@ -100,6 +104,8 @@ def read_query(request: web.Request, model: type[Model]) -> Model:
     Raises:
         ProblemError: 400.
     """
+    if not request.query_string and not any(field.is_required() for field in model.model_fields.values()):
+        return model()
     _only(request, *model.model_fields)
     try:
         return model.model_validate(dict(request.query))

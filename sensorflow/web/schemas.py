@@ -1,5 +1,6 @@
 """The shapes of what is sent and answered, as the API's users see them."""
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Generic, TypeVar
@@ -11,6 +12,7 @@ from sensorflow.core.messages import EventState
 from sensorflow.core.states import AttemptState, RunState, TaskState
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 Item = TypeVar("Item", bound=BaseModel)
 
 
@@ -29,7 +31,7 @@ def printable(text: str) -> str:
     Raises:
         ValueError: it has one.
     """
-    if any(char < " " or "\x7f" <= char <= "\x9f" or "\ud800" <= char <= "\udfff" for char in text):
+    if _UNPRINTABLE.search(text):
         raise ValueError("expected a text without control characters")
     return text
 
