@@ -74,7 +74,7 @@ def build_app(api: Api) -> web.Application:
     app[FEED] = Feed(api)
     app[STAGE] = Stage()
     app.on_shutdown.append(_stop_streams)
-    app.on_response_prepare.append(_name_answer)
+    app.on_response_prepare.append(_mark_answer)
     add_routes(app, all_routes())
     require_declared(app)
     app[DOCUMENT] = Document(all_routes())
@@ -144,8 +144,10 @@ def _request_id(request: web.Request) -> str:
     return sent if _PLAIN_ID.fullmatch(sent) else str(uuid7())
 
 
-async def _name_answer(request: web.Request, response: web.StreamResponse) -> None:
+async def _mark_answer(request: web.Request, response: web.StreamResponse) -> None:
     response.headers["X-Request-Id"] = request[_REQUEST_ID]
+    for name, value in problems.DATA_ONLY.items():
+        response.headers.setdefault(name, value)
 
 
 def _check_host(request: web.Request, allowed: frozenset[str]) -> None:

@@ -46,7 +46,6 @@ async def show_log(request: web.Request, query: LogQuery) -> web.StreamResponse:
     response = web.StreamResponse(
         headers={
             "Content-Type": "text/plain; charset=utf-8",
-            "X-Content-Type-Options": "nosniff",
             "X-Accel-Buffering": "no",
             "X-Attempt": str(number),
         }

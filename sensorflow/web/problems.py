@@ -25,6 +25,13 @@ from sensorflow.web.schemas import ErrorPlace, FileError, ProblemDocument
 #: What a client that is told 503 should wait.
 RETRY_AFTER_S = 1
 
+#: For all that is no page: a browser that is led to it shows text, and runs and embeds nothing.
+DATA_ONLY = {
+    "Content-Security-Policy": "default-src 'none'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+}
+
 #: The first that fits; all else that a user can mend is 422: it was read, and it is wrong.
 _STATUS: tuple[tuple[type[SensorflowError], HTTPStatus], ...] = (
     (UnknownDatasetError, HTTPStatus.NOT_FOUND),
@@ -159,7 +166,7 @@ def response(error: ProblemError, request_id: str) -> web.Response:
         status=error.status.value,
         body=document.model_dump_json(exclude_none=True).encode(),
         content_type="application/problem+json",
-        headers=error.headers,
+        headers={**DATA_ONLY, **error.headers},
     )
 
 

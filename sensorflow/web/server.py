@@ -35,8 +35,12 @@ _FULL_PROBLEM = (
 )
 _FULL = (
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\n"
-    b"Content-Type: application/problem+json\r\nContent-Length: %d\r\n\r\n%s"
-) % (len(_FULL_PROBLEM), _FULL_PROBLEM)
+    b"Content-Type: application/problem+json\r\n%sContent-Length: %d\r\n\r\n%s"
+) % (
+    b"".join(f"{name}: {value}\r\n".encode() for name, value in problems.DATA_ONLY.items()),
+    len(_FULL_PROBLEM),
+    _FULL_PROBLEM,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -55,7 +55,6 @@ async def follow(request: web.Request, query: StreamQuery) -> web.StreamResponse
         headers={
             "Content-Type": "text/event-stream; charset=utf-8",
             "Cache-Control": "no-store",
-            "X-Content-Type-Options": "nosniff",
             "X-Accel-Buffering": "no",
         }
     )
