@@ -219,6 +219,12 @@ class Listing(Protocol):
     ) -> list[RunRow]:
         """Return runs, the newest id first, ids below `before` where given."""
 
+    def runs_by_partition(self, pipeline: str, *, before: str | None, limit: int) -> list[RunRow]:
+        """Return the runs of partitions by key, the highest first, keys below `before` where given.
+
+        Of calendar grains, whose keys sort as their starts do, that is the newest partition first.
+        """
+
     def last_run(self, pipeline: str) -> RunRow | None:
         """Return the pipeline's newest run."""
 
@@ -250,6 +256,13 @@ class Listing(Protocol):
 
         Args:
             before: Only those below it, and the highest first.
+        """
+
+    def event_counts(self, instants: Sequence[float]) -> list[tuple[int, int]]:
+        """Count the events received between each instant and the next, and those of them that were rejected.
+
+        Args:
+            instants: In order; each counts in, the last does not.
         """
 
     def arrivals(self, seq: int) -> list[ArrivalRow]:

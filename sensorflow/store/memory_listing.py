@@ -1,8 +1,9 @@
 """Lists and counts of the rows in memory, for people."""
 
 import sys
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from itertools import islice
 
 from sensorflow.core.messages import EventState
@@ -50,6 +51,11 @@ class MemoryListing:
         )
         return list(islice(found, limit))
 
+    def runs_by_partition(self, pipeline: str, *, before: str | None, limit: int) -> list[RunRow]:
+        runs = (run for run in self._state.runs.rows.values() if run.pipeline == pipeline and run.partition)
+        highest_first = sorted(runs, key=lambda run: run.partition, reverse=True)
+        return [run for run in highest_first if before is None or run.partition < before][:limit]
+
     def last_run(self, pipeline: str) -> RunRow | None:
         newest = self.runs(pipeline=pipeline, partition=None, state=None, before=None, limit=1)
         return newest[0] if newest else None
@@ -89,6 +95,14 @@ class MemoryListing:
             and (dataset is None or any(arrival.dataset == dataset for arrival in self.arrivals(seq)))
         )
         return list(islice(found, limit))
+
+    def event_counts(self, instants: Sequence[float]) -> list[tuple[int, int]]:
+        counts = [[0, 0] for _ in instants]
+        for row in self._state.events.rows.values():
+            if (place := bisect_right(instants, row.received_at)) > 0:
+                counts[place - 1][0] += 1
+                counts[place - 1][1] += row.state is EventState.REJECTED
+        return [(events, rejected) for events, rejected in counts[:-1]]
 
     def arrivals(self, seq: int) -> list[ArrivalRow]:
         return self._state.arrivals(seq)

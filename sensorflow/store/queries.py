@@ -154,6 +154,11 @@ RUNS_OF_STATE_BEFORE = f"""
         AND (:partition IS NULL OR partition = :partition)
     ORDER BY id DESC LIMIT :limit"""
 
+RUNS_BY_PARTITION_BEFORE = f"""
+    SELECT {RUNS.columns} FROM runs INDEXED BY runs_of_partition
+    WHERE pipeline = ? AND partition <> '' AND partition < ?
+    ORDER BY partition DESC LIMIT ?"""
+
 RUNS_OF_BACKFILL_BEFORE = f"""
     SELECT {RUNS.columns} FROM runs INDEXED BY runs_of_backfill
     WHERE backfill = :backfill AND backfill <> '' AND state = :state AND id < :before
@@ -205,6 +210,13 @@ def _events_of_dataset(order: str) -> str:
 EVENTS_AFTER, EVENTS_BEFORE = _events("ASC"), _events("DESC")
 ODD_EVENTS_AFTER, ODD_EVENTS_BEFORE = _odd_events("ASC"), _odd_events("DESC")
 EVENTS_OF_DATASET_AFTER, EVENTS_OF_DATASET_BEFORE = _events_of_dataset("ASC"), _events_of_dataset("DESC")
+
+# Events are numbered as they are received, so that what was received when is found by halving.
+FIRST_SEQ = "SELECT min(seq) FROM events"
+RECEIVED_FROM = "SELECT received_at FROM events WHERE seq >= ? ORDER BY seq LIMIT 1"
+REJECTED_BETWEEN = """
+    SELECT count(*) FROM events INDEXED BY events_odd
+    WHERE state <> 'accepted' AND state = 'rejected' AND seq >= ? AND seq < ?"""
 
 
 def _odd_events_of_pipeline(order: str) -> str:

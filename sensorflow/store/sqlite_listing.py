@@ -2,7 +2,9 @@
 
 import json
 import sqlite3
-from collections.abc import Collection, Iterable, Mapping
+from bisect import bisect_left
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from sensorflow.core.messages import EventState
@@ -83,6 +85,10 @@ class SqliteListing:
     def _pipelines_with_runs(self) -> list[str]:
         return [found[0] for found in self._fetch(queries.PIPELINES_WITH_RUNS)]
 
+    def runs_by_partition(self, pipeline: str, *, before: str | None, limit: int) -> list[RunRow]:
+        asked = (pipeline, _LAST if before is None else before, limit)
+        return self._rows(tables.RUNS, queries.RUNS_BY_PARTITION_BEFORE, asked)
+
     def last_run(self, pipeline: str) -> RunRow | None:
         newest = self.runs(pipeline=pipeline, partition=None, state=None, before=None, limit=1)
         return newest[0] if newest else None
@@ -128,6 +134,25 @@ class SqliteListing:
         else:
             query = queries.ODD_EVENTS_BEFORE if newest_first else queries.ODD_EVENTS_AFTER
         return self._rows(tables.EVENTS, query, asked)
+
+    def event_counts(self, instants: Sequence[float]) -> list[tuple[int, int]]:
+        first = self._fetch(queries.FIRST_SEQ)[0][0]
+        if first is None:
+            return [(0, 0) for _ in instants[1:]]
+        behind = self._fetch(queries.LAST_SEQ)[0][0] + 1
+        seqs: list[int] = []
+        for at in instants:
+            low = seqs[-1] if seqs else first
+            seqs.append(bisect_left(range(behind), at, lo=low, key=self._received_from))
+        return [
+            (until - since, self._fetch(queries.REJECTED_BETWEEN, (since, until))[0][0])
+            for since, until in pairwise(seqs)
+        ]
+
+    def _received_from(self, seq: int) -> float:
+        """Return when the first event from a number on was received."""
+        found = self._fetch(queries.RECEIVED_FROM, (seq,))
+        return float(found[0][0]) if found else float("inf")
 
     def arrivals(self, seq: int) -> list[ArrivalRow]:
         return self._reader.arrivals(seq)

@@ -21,6 +21,7 @@ from sensorflow.web import (
     datasets,
     docs,
     events,
+    grid,
     handshake,
     health,
     hooks,
@@ -60,7 +61,7 @@ _PLAIN_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 _SUBJECTS = (
     *(health, metrics, ingest, lineage, hooks, handshake, callbacks, pipelines, runs, operations),
     *(logs, backfills, events, datasets, sensors, alerts, reload, stream, openapi, docs, tokens, rehearsals),
-    *(match, page),
+    *(match, grid, page),
 )
 
 

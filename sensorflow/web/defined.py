@@ -147,6 +147,16 @@ class NewestPartition(Schema):
     ready_at: str | None
 
 
+class RecentRun(Schema):
+    """One of a pipeline's newest runs."""
+
+    id: str
+    #: Absent for pipelines without partitions.
+    partition: OptionalText = None
+    state: RunState
+    stale: bool
+
+
 class PipelineSummary(Schema):
     """A pipeline at a glance."""
 
@@ -158,6 +168,8 @@ class PipelineSummary(Schema):
     runs: RunCounts
     #: The newest run; null before the first.
     last_run: RunReference | None
+    #: Where they were asked for: of the calendar those of the newest partitions, else those made last.
+    recent: Annotated[list[RecentRun] | None, Field(exclude_if=absent)] = None
 
 
 class Edge(Schema):

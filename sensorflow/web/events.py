@@ -19,8 +19,10 @@ from sensorflow.web.api import API, Api
 from sensorflow.web.defined import EventDetail
 from sensorflow.web.ingest import stored
 from sensorflow.web.parameters import (
+    Minutes,
     NumberFromZero,
     PageQuery,
+    Query,
     TextParameter,
     choice,
     one_of,
@@ -33,6 +35,7 @@ from sensorflow.web.schemas import (
     EventSchema,
     Page,
     ReceiptSchema,
+    Schema,
     StoredArrival,
     answer,
     instant,
@@ -62,6 +65,28 @@ class EventsQuery(PageQuery):
     order: Annotated[Literal["oldest", "newest"], one_of("oldest", "newest")] = "oldest"
 
 
+class RatesQuery(Query):
+    """How far back events are counted."""
+
+    minutes: Minutes = 60
+
+
+class EventRate(Schema):
+    """How many events a minute brought."""
+
+    #: Where it begins.
+    at: str | None
+    events: int
+    #: Those of them that a rule matched and none could read.
+    rejected: int
+
+
+class EventRates(Schema):
+    """The events of each minute, the oldest first."""
+
+    items: list[EventRate]
+
+
 class _Bounds(TypedDict):
     after: int
     before: int | None
@@ -83,6 +108,20 @@ async def list_events(request: web.Request, query: EventsQuery) -> web.Response:
     following = query.next(rows[limit - 1].seq) if len(rows) > limit else None
     items = [_event(api, row, own) for row in rows[:limit]]
     return answer(Page[EventSchema](items=items, next=following))
+
+
+@routes.get("/api/v1/events/rates", scope=Scope.READ, answers=EventRates)
+async def show_event_rates(request: web.Request, query: RatesQuery) -> web.Response:
+    """Count the events of each minute, the one that goes on included."""
+    api = request.app[API]
+    newest = api.clock.now() // 60 * 60
+    instants = [newest - 60 * ago for ago in range(query.minutes - 1, -2, -1)]
+    counts = api.store.listing.event_counts(instants)
+    items = [
+        EventRate(at=instant(at), events=events, rejected=rejected)
+        for at, (events, rejected) in zip(instants, counts, strict=False)
+    ]
+    return answer(EventRates(items=items))
 
 
 @routes.get("/api/v1/events/{seq}", scope=Scope.READ, limited=True, answers=EventDetail)

@@ -1,11 +1,13 @@
 """Pipelines: what they are defined as, their graph, and how their runs do."""
 
+import asyncio
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
 from sensorflow.core.definitions import leaves
 from sensorflow.core.messages import PausePipeline
+from sensorflow.core.partitions import calendar_of
 from sensorflow.core.state import RunRow
 from sensorflow.core.vocabulary import (
     Action,
@@ -33,10 +35,11 @@ from sensorflow.web.defined import (
     PipelineSchema,
     PipelineSummary,
     PythonAction,
+    RecentRun,
     RunAction,
     RunReference,
 )
-from sensorflow.web.parameters import PageQuery
+from sensorflow.web.parameters import PageQuery, Recent
 from sensorflow.web.problems import not_found
 from sensorflow.web.requests import ReasonBody
 from sensorflow.web.routes import Routes
@@ -49,6 +52,8 @@ class PipelinesQuery(PageQuery):
     """Which pipelines are listed."""
 
     LIST = "pipelines"
+    #: So many of the newest runs of each.
+    recent: Recent = 0
 
 
 _WORDS = {
@@ -69,7 +74,11 @@ async def list_pipelines(request: web.Request, query: PipelinesQuery) -> web.Res
     caller = caller_of(request)
     names = sorted(name for name in found if name > after and caller.sees(name))
     following = query.next(names[limit - 1]) if len(names) > limit else None
-    items = [_summary(api, found[name]) for name in names[:limit]]
+    items: list[PipelineSummary] = []
+    for name in names[:limit]:
+        if query.recent and items:
+            await asyncio.sleep(0)  # Thousands of runs take a while; others have their turn.
+        items.append(_summary(api, found[name], recent=query.recent))
     return answer(Page[PipelineSummary](items=items, next=following))
 
 
@@ -146,7 +155,7 @@ def known_pipeline(api: Api, name: str) -> PipelineDefinition:
     return found[name]
 
 
-def _summary(api: Api, pipeline: PipelineDefinition) -> PipelineSummary:
+def _summary(api: Api, pipeline: PipelineDefinition, *, recent: int = 0) -> PipelineSummary:
     listing = api.store.listing
     counts = {state.value: count for state, count in listing.run_counts(pipeline.name).items()}
     last = listing.last_run(pipeline.name)
@@ -159,7 +168,20 @@ def _summary(api: Api, pipeline: PipelineDefinition) -> PipelineSummary:
         paused=row.paused if row else pipeline.paused,
         runs=RunCounts(**counts),
         last_run=run_reference(last) if last else None,
+        recent=_recent(api, pipeline, recent) if recent else None,
     )
+
+
+def _recent(api: Api, pipeline: PipelineDefinition, limit: int) -> list[RecentRun]:
+    listing = api.store.listing
+    if calendar_of(pipeline.partitioning) is pipeline.partitioning:
+        rows = listing.runs_by_partition(pipeline.name, before=None, limit=limit)
+    else:
+        rows = listing.runs(pipeline=pipeline.name, partition=None, state=None, before=None, limit=limit)
+    return [
+        RecentRun(id=row.id, partition=row.partition or None, state=row.state, stale=row.stale)
+        for row in rows
+    ]
 
 
 def run_reference(run: RunRow) -> RunReference:

@@ -55,6 +55,34 @@ async def test_runs_are_listed_newest_first_by_what_is_asked(store: Store, state
     assert (store.listing.queued_count(), store.listing.running_count()) == (1, 1)
 
 
+async def test_runs_are_listed_by_partition_the_highest_first(store: Store, state: State) -> None:
+    for number, partition in enumerate(["d2", "d3", "", "d1"]):
+        state.put_run(run_row(f"r{number}", partition=partition))
+    state.put_run(run_row("r9", partition="d9", pipeline="other"))
+    await store.commit()
+
+    def listed(before: str | None = None, limit: int = 10) -> list[str]:
+        rows = store.listing.runs_by_partition("daily_sales", before=before, limit=limit)
+        return [row.partition for row in rows]
+
+    assert listed() == ["d3", "d2", "d1"]
+    assert listed(limit=2) == ["d3", "d2"]
+    assert listed(before="d2") == ["d1"]
+
+
+async def test_events_are_counted_between_instants(store: Store, state: State) -> None:
+    assert store.listing.event_counts([0.0, 10.0]) == [(0, 0)]
+    kinds = [EventState.ACCEPTED, EventState.REJECTED, EventState.UNMATCHED, EventState.REJECTED]
+    for seq, (at, kind) in enumerate(zip([5.0, 10.0, 19.5, 30.0], kinds, strict=True), start=1):
+        state.add_event(event_row(seq, state=kind)._replace(received_at=at))
+    await store.commit()
+
+    assert store.listing.event_counts([0.0, 10.0, 20.0, 30.0, 40.0]) == [(1, 0), (2, 1), (0, 0), (1, 1)]
+    assert store.listing.event_counts([6.0, 30.0]) == [(2, 1)]
+    assert store.listing.event_counts([40.0, 50.0]) == [(0, 0)]
+    assert store.listing.event_counts([0.0]) == []
+
+
 async def test_events_are_listed_by_number_and_what_is_asked(store: Store, state: State) -> None:
     kinds = [EventState.ACCEPTED, EventState.REJECTED, EventState.ACCEPTED, EventState.UNMATCHED]
     for seq, kind in enumerate(kinds, start=1):
