@@ -1,5 +1,7 @@
 """A pipeline's partitions, those without a run too: what a grid of partitions and tasks is made of."""
 
+from typing import Annotated, Literal
+
 from aiohttp import web
 
 from sensorflow.core.errors import PartitionError
@@ -9,7 +11,7 @@ from sensorflow.core.state import RunRow
 from sensorflow.core.states import RunState, TaskState
 from sensorflow.core.vocabulary import Grain, PipelineDefinition, Scope
 from sensorflow.web.api import API, Api
-from sensorflow.web.parameters import PageQuery, wrong_parameter
+from sensorflow.web.parameters import PageQuery, one_of, wrong_parameter
 from sensorflow.web.pipelines import pipeline_of_path
 from sensorflow.web.routes import Routes
 from sensorflow.web.schemas import OptionalText, Page, Schema, answer, instant
@@ -21,6 +23,8 @@ class GridQuery(PageQuery):
     """Which partitions are listed."""
 
     LIST = "grid"
+    #: Where partitions of the calendar begin: with the newest that has `ended`, or that has a `run`.
+    begin: Annotated[Literal["ended", "run"], one_of("ended", "run")] = "ended"
 
 
 class GridRun(Schema):
@@ -55,7 +59,8 @@ async def list_pipeline_partitions(request: web.Request, query: GridQuery) -> we
     """List a pipeline's partitions, the newest first, with the run of each where there is one.
 
     Of the calendar they are all from the newest that has ended, or has a run, back to the pipeline's
-    `start`, without one to the oldest that has a run; listed keys are in the order of the definition;
+    `start`, without one to the oldest that has a run; with `begin=run` those behind the newest that has
+    a run are left out. Listed keys are in the order of the definition;
     of all others those that have a run, the one made last first.
     """
     api = request.app[API]
@@ -86,7 +91,8 @@ def _of_calendar(api: Api, pipeline: PipelineDefinition, query: GridQuery) -> li
             ) from None
     else:
         ended = newest_ended(own, api.clock.now())
-        key = max(min(ended, pipeline.end or ended), ran[0] if ran else "")
+        newest = min(ended, pipeline.end or ended)
+        key = ran[0] if ran and (query.begin == "run" or ran[0] > newest) else newest
     # A page that is not full of runs ends with the oldest of all.
     oldest = ran[-1] if ran else key
     last = pipeline.start or (oldest if query.cursor is None or ran else None)

@@ -71,6 +71,8 @@ async def test_dated_partitions_go_back_to_the_start_with_and_without_a_run(
     assert (runs[0], runs[4]) == (None, None)
     assert (runs[2]["state"], runs[2]["generation"], runs[2]["stale"]) == ("failed", 1, False)
     assert runs[2]["tasks"] == {"load": "failed", "after": "blocked"}
+    _, page = await get(client, "pipelines/dated/partitions?begin=run&limit=2")
+    assert [item["partition"] for item in page["items"]] == ["2026-03-03", "2026-03-02"]
     assert (found[2]["start"], found[2]["end"]) == ("2026-03-03T00:00:00Z", "2026-03-04T00:00:00Z")
 
 

@@ -1,0 +1,143 @@
+// The first look of a morning: is the service well, what is wrong, and how the newest partitions did.
+import { get, readiness } from "../api.js";
+import { useRead } from "../data.js";
+import { Empty, Problem, Shown, State } from "../parts.js";
+import { filter, link, place } from "../place.js";
+import { onNotice } from "../stream.js";
+import { html, useEffect, useSignal } from "../ui.js";
+import { Heat } from "../heat.js";
+import { Rates } from "../rates.js";
+
+const RECENT = 60;
+const RUN_STATES = ["failed", "running", "waiting", "succeeded", "cancelled"];
+const DATED = ["hourly", "daily", "weekly", "monthly"];
+
+export function Overview() {
+  const { rows, error } = usePipelines();
+  return html`<h1>Overview</h1>
+    <${Problem} error=${error} />
+    <${Numbers} pipelines=${rows} />
+    <${Wrong} />
+    ${rows === undefined ? !error && html`<p class="quiet" role="status">Reading the pipelines …</p>` : html`<${Pipelines} rows=${rows} />`}
+    <${Rates} />`;
+}
+
+// The pipelines with their newest runs: read once, then kept by what the stream tells of each run, as
+// thousands of them are too many to be read again for each step of one.
+function usePipelines() {
+  const again = useSignal(0);
+  const rows = useSignal(undefined);
+  const read = useRead(
+    (signal) => get("/pipelines", { recent: RECENT, limit: 500 }, { signal }),
+    [again.value],
+    (kind) => kind === "pipeline" || kind === "backfill",
+  );
+  const { value, error } = read.value;
+  useEffect(() => {
+    if (value) rows.value = value.items;
+  }, [value]);
+  useEffect(() => {
+    let told = new Map();
+    let timer = 0;
+    let later = 0;
+    const take = () => {
+      timer = 0;
+      const taken = told;
+      told = new Map();
+      const known = rows.peek();
+      if (!known) return;
+      let unsure = false;
+      const each = (row) => {
+        const runs = [...taken.values()].filter((run) => run.pipeline === row.name);
+        return runs.reduce((found, run) => {
+          const next = withRun(found, run);
+          unsure ||= next === null;
+          return next ?? found;
+        }, row);
+      };
+      rows.value = known.map(each);
+      if (unsure && !later) later = setTimeout(() => ((later = 0), again.value++), 3000);
+    };
+    const stop = onNotice((kind, run) => {
+      if (kind !== "run") return;
+      told.set(run.id, run);
+      timer ||= setTimeout(take, 120);
+    });
+    return () => (stop(), clearTimeout(timer), clearTimeout(later));
+  }, []);
+  return { rows: rows.value, error };
+}
+
+// A pipeline with what was told of a run; null where only reading again says how its counts changed.
+function withRun(row, { id, partition, state, stale }) {
+  const at = row.recent.findIndex((run) => run.id === id);
+  const run = { id, partition, state, stale };
+  const runs = { ...row.runs };
+  if (at >= 0) {
+    runs[row.recent[at].state] -= 1;
+    runs[state] += 1;
+    return { ...row, runs, recent: row.recent.with(at, run) };
+  }
+  // Ids are given in order: what is below one that is known may have been counted before.
+  if (row.recent.some((each) => each.id > id)) return null;
+  runs[state] += 1;
+  const recent = [run, ...row.recent];
+  if (DATED.includes(row.grain)) recent.sort((one, other) => (one.partition < other.partition ? 1 : -1));
+  return { ...row, runs, recent: recent.slice(0, RECENT) };
+}
+
+// Numbers
+
+function Numbers({ pipelines }) {
+  const ready = useRead(readiness, [], (kind) => kind === "sensor");
+  const sensors = useRead((signal) => get("/sensors", { limit: 500 }, { signal }), [], (kind) => kind === "sensor" || kind === "alert");
+  const alerts = useRead((signal) => get("/alerts", { limit: 500 }, { signal }), [], (kind) => kind === "alert");
+  const down = sensors.value.value?.items.filter((sensor) => sensor.state === "down").length;
+  const all = sensors.value.value?.items.length;
+  const late = alerts.value.value?.items
+    .filter((alert) => alert.kind === "late")
+    .reduce((sum, alert) => sum + Math.max(1, alert.partitions.length), 0);
+  const count = (state) => pipelines?.reduce((sum, row) => sum + row.runs[state], 0);
+  const { value, error } = ready.value;
+  const well = value?.ready && !error;
+  return html`<div class="numbers">
+    <${Figure} href="readyz" state=${well ? "up" : "down"} number=${value || error ? (well ? "ready" : "not ready") : "…"} words=${well ? "the service" : (Object.values(value?.problems ?? {})[0] ?? "the service")} on=${!well} />
+    <${Figure} href=${link(["sensors"])} state="down" number=${down} words=${all === undefined ? "sensors down" : `of ${all} sensors down`} on=${down > 0} />
+    <${Figure} href=${link(["alerts"])} state="late" number=${late} words="partitions late" on=${late > 0} />
+    ${["failed", "running", "waiting"].map((state) => html`<${Figure} href=${link(["runs"], { state })} state=${state} number=${count(state)} words=${`runs ${state}`} on=${count(state) > 0} />`)}
+  </div>`;
+}
+
+function Figure({ href, state, number, words, on }) {
+  return html`<a href=${href} class=${on ? `is-${state} is-on` : ""}><strong>${number?.toLocaleString("en") ?? "…"}</strong> ${words}</a>`;
+}
+
+// What is wrong now, the newest first: the few lines that a look in the morning is for.
+function Wrong() {
+  const read = useRead((signal) => get("/alerts", { limit: 6 }, { signal }), [], (kind) => kind === "alert");
+  const { value } = read.value;
+  if (!value?.items.length) return null;
+  return html`<section class="wrong" aria-label="Open alerts"><ul>${value.items.slice(0, 5).map((alert) => html`<li key=${alert.id}>
+      <${State} state=${alert.kind === "late" ? "late" : alert.kind === "failed" ? "failed" : "down"} />
+      <a href=${alert.run ? link(["runs", alert.run]) : alert.dataset ? link(["datasets", alert.dataset]) : alert.pipeline ? link(["pipelines", alert.pipeline]) : link(["sensors"])}>${alert.text}</a></li>`)}</ul>
+    ${value.items.length > 5 && html`<a href=${link(["alerts"])}>all open alerts</a>`}</section>`;
+}
+
+// Pipelines
+
+function Pipelines({ rows }) {
+  const { named = "", state = "" } = place.value.query;
+  if (rows.length === 0) return html`<${Empty} command="sensorflow init">There is no pipeline yet.<//>`;
+  const words = named.toLowerCase();
+  const fits = (row) => row.name.toLowerCase().includes(words) && (!state || (state === "paused" ? row.paused : row.runs[state] > 0));
+  const seen = rows.filter(fits);
+  return html`<div class="filters">
+      <label>Pipelines <input value=${named} placeholder="part of a name" onInput=${(event) => filter({ named: event.target.value })} /></label>
+      <label>with runs
+        <select value=${state} onChange=${(event) => filter({ state: event.target.value })}><option value="">in any state</option>
+          ${[...RUN_STATES, "paused"].map((each) => html`<option value=${each} selected=${each === state}>${each}</option>`)}</select></label>
+    </div>
+    ${seen.length === 0
+      ? html`<p class="empty">No pipeline is like that. <a href=${link([])}>All of them</a></p>`
+      : html`<${Heat} rows=${seen} most=${RECENT} />`}`;
+}
