@@ -192,8 +192,9 @@ def _by_files(
     from sensorflow.config.settings import load_settings
     from sensorflow.config.stories import MistakesError, story_of
     from sensorflow.config.yaml import Document, Place
+    from sensorflow.core.collector import without_collector
     from sensorflow.home import load_home
-    from sensorflow.rehearsal.playing import Rehearsal, without_collector
+    from sensorflow.rehearsal.playing import Rehearsal
     from sensorflow.rehearsal.story import altered
     from sensorflow.sensors import SENSORS
     from sensorflow.store.memory import MemoryStore

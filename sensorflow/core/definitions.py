@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from sensorflow.core.collector import without_collector
 from sensorflow.core.matching import Pattern, compile_pattern
 from sensorflow.core.rule_index import RuleIndex
 from sensorflow.core.vocabulary import (
@@ -91,11 +92,12 @@ class Definitions:
         feeds: dict[str, list[SensorDefinition]] = {}
         for sensor in self.sensors.values():
             feeds.setdefault(sensor.rule.dataset, []).append(sensor)
-        patterns = {
-            key: compile_pattern(sensor.rule.match)
-            for key, sensor in self.sensors.items()
-            if sensor.rule.match is not None
-        }
+        with without_collector():
+            patterns = {
+                key: compile_pattern(sensor.rule.match)
+                for key, sensor in self.sensors.items()
+                if sensor.rule.match is not None
+            }
         assign = object.__setattr__  # The dataclass is frozen for everybody else.
         assign(
             self,

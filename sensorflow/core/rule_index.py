@@ -6,7 +6,6 @@ is found by all of its paths fits; where something was left out, or an array of 
 object has to fit all), the pattern itself is asked.
 """
 
-import gc
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeAlias, TypeVar
 
 from sensorflow.core.clauses import MAX_COPIES, By, Clauses, Condition, Path, Term
+from sensorflow.core.collector import without_collector
 from sensorflow.core.forms import ABSENT, Numeric, identity
 from sensorflow.core.matching import Pattern, elements_of, values_of
 from sensorflow.core.vocabulary import JsonValue
@@ -21,7 +21,7 @@ from sensorflow.core.vocabulary import JsonValue
 #: So few rules are asked one by one.
 FEW = 3
 #: Rules are told apart by at most so many conditions.
-MAX_LEVELS = 16
+MAX_LEVELS = 8
 
 #: A rule that was found, and the conditions that are left to ask.
 _Found: TypeAlias = tuple[int, *tuple[Condition, ...]]
@@ -33,14 +33,8 @@ class RuleIndex:
 
     def __init__(self, patterns: Sequence[Pattern | None]) -> None:
         self._patterns = patterns
-        # Nothing is thrown away meanwhile, and to look for it again and again takes longer than all else.
-        collects = gc.isenabled()
-        gc.disable()
-        try:
+        with without_collector():
             self._root = _node(_entries(patterns), MAX_LEVELS)
-        finally:
-            if collects:
-                gc.enable()
 
     def matching(self, document: dict[str, JsonValue]) -> list[int]:
         """Return the places of the patterns that an event, as its document, fits; in their order."""
@@ -165,7 +159,7 @@ class _Lookups:
             return
         if isinstance(value, dict):
             return
-        key = identity(value)
+        key = value if type(value) is str else identity(value)
         target = self.values.get(key)
         if target is not None:
             _collect(target, document, search)

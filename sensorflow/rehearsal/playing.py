@@ -4,9 +4,7 @@ The very `decide`, `dispatch` and `explain` of the service are asked, over a sto
 rehearsal cannot disagree with the service. Attempts end as the story says, else at once and well.
 """
 
-import gc
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from heapq import heappop, heappush
@@ -39,18 +37,6 @@ from sensorflow.rehearsal.virtual import take_turn
 MOST_DECISIONS = 100_000
 #: So long after its last step a story goes on where nobody says until when: schedules never end.
 HORIZON_S = 86_400.0
-
-
-@contextmanager
-def without_collector() -> Iterator[None]:
-    """Keep the collector of cycles out: rows make none, and it would look at all of them again and again."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 class Ending(StrEnum):

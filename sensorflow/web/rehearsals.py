@@ -13,11 +13,12 @@ from pydantic import Field, ValidationError
 
 from sensorflow.config.scripts import Instant, Script
 from sensorflow.config.stories import MistakesError, story_of
+from sensorflow.core.collector import without_collector
 from sensorflow.core.definitions import Definitions, leaves
 from sensorflow.core.errors import DefinitionsError
 from sensorflow.core.state import EventRow
 from sensorflow.core.vocabulary import Scope
-from sensorflow.rehearsal.playing import Rehearsal, without_collector
+from sensorflow.rehearsal.playing import Rehearsal
 from sensorflow.rehearsal.story import Step, Story, altered, recorded
 from sensorflow.web.api import API, Api
 from sensorflow.web.bodies import json_of, read_body, require_type

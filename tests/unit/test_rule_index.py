@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sensorflow.core.matching import compile_pattern
@@ -76,12 +76,13 @@ def naively(patterns: Sequence[dict[str, Any] | None], event: dict[str, Any]) ->
     return [place for place, each in enumerate(patterns) if each is None or fits(each, event)]
 
 
+@settings(deadline=None)
 @given(PATTERNS, EVENTS)
 def test_a_pattern_means_what_the_naive_one_means(pattern: dict[str, Any], event: dict[str, Any]) -> None:
     assert compile_pattern(pattern).matches(event) is fits(pattern, event)
 
 
-@settings(max_examples=400)
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.none() | PATTERNS | ALIKE, max_size=24), st.lists(EVENTS, min_size=1, max_size=6))
 def test_the_index_finds_what_each_pattern_by_itself_takes(
     patterns: list[dict[str, Any] | None], events: list[dict[str, Any]]
