@@ -71,7 +71,7 @@ def parse_json(body: bytes) -> JsonValue:
     Raises:
         ValueError: it is none, nests too deep, or holds a number that is not finite.
     """
-    document = from_json(body, allow_inf_nan=False)
+    document = from_json(body, allow_inf_nan=False, cache_strings="keys")
     if body.count(b"[") + body.count(b"{") > MAX_DEPTH or _HUGE_NUMBER.search(body):
         _check(document)
     return document
