@@ -122,8 +122,12 @@ def test_a_module_skipped_for_want_of_something_fails_ci(tmp_path: Path) -> None
     assert "needs a moon" in ended.stdout
 
 
-def fresh_copy_of_ci(folder: Path, readme: str) -> Path:
-    """Make a project whose `make` only says what it is asked for."""
+def fresh_copy_of_ci(folder: Path, readme: str, *commands: str) -> Path:
+    """Make a project whose `make` only says what it is asked for, and commands of `bin` that do no more."""
+    (folder / "bin").mkdir()
+    for name in commands:
+        (folder / "bin" / name).write_text(f'#!/bin/sh\necho did {name} "$@"\n')
+        (folder / "bin" / name).chmod(0o755)
     (folder / ".ci").mkdir()
     shutil.copy(ROOT / ".ci" / "run", folder / ".ci" / "run")
     (folder / "README.md").write_text(readme)
@@ -140,11 +144,27 @@ needs_bash_and_make = pytest.mark.skipif(
 
 @needs_bash_and_make
 def test_ci_runs_the_test_command_of_the_readme_then_lint_then_demo(tmp_path: Path) -> None:
-    run = fresh_copy_of_ci(tmp_path, "# x\n\nmake test no=1\n\n```sh\nmake demo  # a\nmake test  # b\n```\n")
-    ended = run_in(tmp_path, run)
+    readme = "# x\n\nmake test no=1\n\n```sh\nmake demo  # a\nmake test  # b\n```\n"
+    run = fresh_copy_of_ci(tmp_path, readme, "chromium")
+    ended = run_in(tmp_path, run, PATH=f"{tmp_path}/bin:{os.environ['PATH']}")
     assert ended.returncode == 0, ended.stderr
     did = [line for line in ended.stdout.splitlines() if line.startswith("did ")]
     assert did == ["did test ci=true", "did lint ci=true", "did demo --once"]
+
+
+@needs_bash_and_make
+def test_ci_installs_a_browser_where_there_is_none(tmp_path: Path) -> None:
+    run = fresh_copy_of_ci(tmp_path, "```\nmake test\n```\n", "apt-get")
+    (tmp_path / "bin" / "id").write_text("#!/bin/sh\necho 0\n")
+    (tmp_path / "bin" / "id").chmod(0o755)
+    for name in ("awk", "bash", "dirname", "echo", "env", "make", "sh"):
+        found = shutil.which(name)
+        assert found is not None
+        (tmp_path / "bin" / name).symlink_to(found)
+    ended = run_in(tmp_path, run, PATH=f"{tmp_path}/bin")
+    assert ended.returncode == 0, ended.stderr
+    assert "did apt-get -qq update\n" in ended.stdout
+    assert "install chromium" in ended.stdout.partition("did test")[0]
 
 
 @needs_bash_and_make

@@ -1,0 +1,139 @@
+"""What happens in the service is seen on the page as it happens, and done from the page."""
+
+import asyncio
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Locator, Page, expect
+
+from tests.browser.conftest import Opener, Site
+from tests.browser.home import DAY, customers, failed_run, orders, ready, run_id, run_is
+from tests.operating import get
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+def node(page: Page, name: str) -> Locator:
+    """Return a node of the graph that is shown."""
+    return page.locator(f'[data-node="{name}"]')
+
+
+def state_of(name: str) -> re.Pattern[str]:
+    return re.compile(rf"\bis-{name}\b")
+
+
+async def test_an_event_turns_a_node_green_without_a_reload(opened: Opener, site: Site) -> None:
+    await orders(site.client, DAY, "eu")
+    run = await run_is(site.service, "sales", DAY, "waiting")
+    page = await opened(site.url, f"#/runs/{run}")
+    await page.evaluate("() => (window.stays = true)")
+    await expect(node(page, "load")).to_have_class(state_of("waiting"))
+    await orders(site.client, DAY, "us")
+    await expect(node(page, "load")).to_have_class(state_of("succeeded"))
+    await expect(node(page, "tell")).to_have_class(state_of("skipped"))
+    assert await page.evaluate("() => window.stays") is True
+
+
+async def test_a_run_that_waits_says_first_of_all_why_in_words(opened: Opener, site: Site) -> None:
+    await orders(site.client, DAY, "eu")
+    run = await run_is(site.service, "sales", DAY, "waiting")
+    page = await opened(site.url, f"#/runs/{run}")
+    why = page.get_by_role("region", name="Why")
+    await expect(why).to_contain_text("Why it waits")
+    _, told = await get(site.client, f"runs/{run}")
+    for wait in told["tasks"][0]["waiting_for"]:
+        await expect(why).to_contain_text(wait["text"])
+    await orders(site.client, DAY, "us")
+    await expect(why).to_contain_text("customers")
+    await expect(why).not_to_contain_text("orders")
+
+
+async def test_a_failed_run_is_retried_from_the_page_and_the_reason_is_kept(
+    opened: Opener, site: Site
+) -> None:
+    run = await failed_run(site.client, site.service)
+    page = await opened(site.url, f"#/runs/{run}")
+    await expect(page.get_by_role("region", name="Why")).to_contain_text("no checked.ok")
+    (site.home / "checked.ok").touch()
+    await page.get_by_role("button", name="Retry").click()
+    dialog = page.get_by_role("dialog", name="Retry")
+    await dialog.get_by_label("Reason").fill("the file is there now")
+    await dialog.get_by_role("button", name="Retry").click()
+    await expect(dialog).to_have_count(0)
+    await expect(node(page, "publish")).to_have_class(state_of("succeeded"))
+    await expect(page.get_by_text("the file is there now")).to_be_visible()
+    _, told = await get(site.client, f"runs/{run}")
+    (operation,) = told["operations"]
+    assert (operation["kind"], operation["reason"]) == ("retry", "the file is there now")
+
+
+async def test_an_action_that_is_refused_says_why_and_stays_open(opened: Opener, site: Site) -> None:
+    run = await failed_run(site.client, site.service)
+    page = await opened(site.url, f"#/runs/{run}", allowed="status of 409")
+    await page.get_by_role("button", name="Retry").click()
+    dialog = page.get_by_role("dialog", name="Retry")
+    (site.home / "checked.ok").touch()
+    async with site.client.post(f"/api/v1/runs/{run}/retry") as response:
+        assert response.status == 200
+    await run_is(site.service, "sales", DAY, "succeeded")
+    await dialog.get_by_role("button", name="Retry").click()
+    await expect(dialog.get_by_role("alert")).to_contain_text("nothing to retry")
+
+
+async def test_each_action_shows_a_curl_and_a_command_that_do_the_same(opened: Opener, site: Site) -> None:
+    run = await failed_run(site.client, site.service)
+    page = await opened(site.url, f"#/runs/{run}")
+    for label in ("Retry", "Run again"):
+        await page.get_by_role("button", name=label, exact=True).click()
+        dialog = page.get_by_role("dialog", name=label)
+        await dialog.get_by_label("Reason").fill('it\'s a "test" & more')
+        await dialog.get_by_text("The same from a terminal").click()
+        command, curl = [await each.inner_text() for each in await dialog.locator("pre").all()]
+        assert command.startswith("sensorflow ") and curl.startswith("curl -X POST ")
+        if label == "Retry":
+            await terminal(curl)
+            _, told = await get(site.client, f"runs/{run}")
+            assert told["operations"][-1]["reason"] == 'it\'s a "test" & more'
+        await dialog.get_by_role("button", name="Not now").click()
+    await run_is(site.service, "sales", DAY, "failed")
+    (site.home / "checked.ok").touch()
+    words = shlex.split(command)
+    await terminal(shlex.join([sys.executable, "-m", "sensorflow", "--url", site.url, *words[1:]]))
+    await run_is(site.service, "sales", DAY, "succeeded")
+
+
+async def terminal(line: str) -> None:
+    """Run a line in a shell, beside the service of this process."""
+    process = await asyncio.create_subprocess_shell(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    told, wrong = await process.communicate()
+    assert process.returncode == 0, (told, wrong)
+    assert b'"status":4' not in told, told
+
+
+async def test_the_log_of_a_running_task_follows_what_it_writes(opened: Opener, site: Site) -> None:
+    await ready(site.client, "files", DAY)
+    run = await run_is(site.service, "export", DAY, "running")
+    page = await opened(site.url, f"#/runs/{run}?task=copy")
+    log = page.get_by_role("region", name="Log of copy")
+    await expect(log).to_contain_text("copying")
+    with Path(site.home / "gate").open("w", buffering=1) as gate:
+        for line in ("first file", "second file"):
+            gate.write(f"{line}\n")
+            await expect(log).to_contain_text(line)
+    await expect(log).to_contain_text("done")
+    await expect(node(page, "copy")).to_have_class(state_of("succeeded"))
+
+
+async def test_a_new_run_appears_in_the_list_of_runs(opened: Opener, site: Site) -> None:
+    page = await opened(site.url, "#/runs?pipeline=sales")
+    await expect(page.get_by_text("No run is so.")).to_be_visible()
+    await orders(site.client, DAY)
+    await customers(site.client, DAY)
+    await expect(page.get_by_role("row", name=DAY)).to_contain_text("failed")
+    assert run_id(site.service, "sales", DAY) in (
+        await page.get_by_role("link", name=DAY).get_attribute("href") or ""
+    )
