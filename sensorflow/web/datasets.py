@@ -6,16 +6,18 @@ from sensorflow.core.errors import PartitionError
 from sensorflow.core.lateness import expected_at
 from sensorflow.core.messages import WithdrawPartition
 from sensorflow.core.readiness import missing_parts
-from sensorflow.core.reading import declared_partition, known_part
+from sensorflow.core.reading import declared_partition
 from sensorflow.core.state import PartitionRow
 from sensorflow.core.vocabulary import Completeness, DatasetDefinition, Expectation, Scope
 from sensorflow.web.access import caller_of
 from sensorflow.web.api import API, Api
 from sensorflow.web.defined import CompleteSchema, DatasetSchema, ExpectSchema, NewestPartition
-from sensorflow.web.parameters import PageQuery
+from sensorflow.web.ingest import part_of_body, partition_of_body
+from sensorflow.web.parameters import PageQuery, TextParameter
 from sensorflow.web.problems import not_found
 from sensorflow.web.requests import WithdrawBody
 from sensorflow.web.routes import Routes
+from sensorflow.web.runs import wrong_partition
 from sensorflow.web.schemas import Page, PartitionSchema, answer, instant
 from sensorflow.web.sensors import sensor_name
 
@@ -32,6 +34,8 @@ class PartitionsQuery(PageQuery):
     """Which partitions are listed."""
 
     LIST = "partitions"
+    #: Only this one.
+    partition: TextParameter = None
 
 
 @routes.get("/api/v1/datasets", scope=Scope.READ, limited=True, answers=Page[DatasetSchema])
@@ -63,7 +67,15 @@ async def list_partitions(request: web.Request, query: PartitionsQuery) -> web.R
     api = request.app[API]
     dataset = _dataset_of_path(request)
     limit = query.limit
-    rows = api.store.listing.partitions(dataset.name, after=query.cursor, limit=limit + 1)
+    if query.partition is None:
+        rows = api.store.listing.partitions(dataset.name, after=query.cursor, limit=limit + 1)
+    else:
+        try:
+            key = declared_partition(dataset, query.partition)
+        except PartitionError as error:
+            raise wrong_partition(error, query.partition) from None
+        row = api.store.reader.partition(dataset.name, key)
+        rows = [] if row is None else [row]
     following = query.next(rows[limit - 1].partition) if len(rows) > limit else None
     items = [_partition(api, dataset, row) for row in rows[:limit]]
     return answer(Page[PartitionSchema](items=items, next=following))
@@ -74,8 +86,8 @@ async def withdraw(request: web.Request, body: WithdrawBody) -> web.Response:
     """Take a partition back, or a part of it: it is missing until its next arrival."""
     api = request.app[API]
     dataset = _dataset_of_path(request)
-    partition = declared_partition(dataset, body.partition)
-    part = None if body.part is None else known_part(dataset, body.part)
+    partition = partition_of_body(dataset, body.partition)
+    part = part_of_body(dataset, body.part)
     await api.submit(
         WithdrawPartition(dataset=dataset.name, partition=partition, part=part, reason=body.reason)
     )

@@ -6,17 +6,23 @@ from http import HTTPStatus
 from aiohttp import web
 from uuid_utils.compat import uuid7
 
-from sensorflow.core.errors import ForbiddenError, SensorflowError, UnknownDatasetError
+from sensorflow.core.errors import (
+    ForbiddenError,
+    PartitionError,
+    ReadingError,
+    SensorflowError,
+    UnknownDatasetError,
+)
 from sensorflow.core.messages import Answer, Arrival, DeclaredReady, EventState, Observed, Receipt
 from sensorflow.core.reading import declared_partition, known_part
-from sensorflow.core.vocabulary import Event, Scope
+from sensorflow.core.vocabulary import DatasetDefinition, Event, Scope
 from sensorflow.web.access import caller_of
 from sensorflow.web.api import API
 from sensorflow.web.bodies import json_of, parse_json, read_body, require_type
 from sensorflow.web.cloudevents import NoEventError, read_binary, read_structured
 from sensorflow.web.formats import CloudEvent, CloudEventBatch, CloudEventLine
 from sensorflow.web.parameters import Flag, Query
-from sensorflow.web.problems import bad_request, unprocessable
+from sensorflow.web.problems import bad_request, shown, unprocessable, unusable
 from sensorflow.web.requests import ReadyBody
 from sensorflow.web.routes import Routes
 from sensorflow.web.schemas import (
@@ -67,10 +73,34 @@ async def ready(request: web.Request, body: ReadyBody) -> web.Response:
             data=body.data,
         ),
         dataset=body.dataset,
-        partition=declared_partition(dataset, body.partition),
-        part=None if body.part is None else known_part(dataset, body.part),
+        partition=partition_of_body(dataset, body.partition),
+        part=part_of_body(dataset, body.part),
     )
     return receipts_answer([stored(await api.submit(message))])
+
+
+def partition_of_body(dataset: DatasetDefinition, value: str | None) -> str:
+    """Return the partition of a dataset that a body names, in its one spelling.
+
+    Raises:
+        ProblemError: 422, it is missing, or none of the dataset's.
+    """
+    try:
+        return declared_partition(dataset, value)
+    except PartitionError as error:
+        raise unusable(error, "/partition", value) from None
+
+
+def part_of_body(dataset: DatasetDefinition, part: str | None) -> str | None:
+    """Return the part that a body names.
+
+    Raises:
+        ProblemError: 422, the dataset has no such part.
+    """
+    try:
+        return None if part is None else known_part(dataset, part)
+    except ReadingError as error:
+        raise unusable(error, "/part", part) from None
 
 
 class EventsQuery(Query):
@@ -144,8 +174,8 @@ def _batch(body: bytes) -> list[tuple[int, Event | NoEventError]]:
     documents = json_of(body)
     if not isinstance(documents, list):
         raise bad_request(
-            "expected a JSON array of CloudEvents, found something else",
-            ErrorPlace(where="", expected="an array", found=type(documents).__name__),
+            f"expected a JSON array of CloudEvents, found {shown(documents)}",
+            ErrorPlace(where="", expected="a JSON array of CloudEvents", found=shown(documents)),
         )
     return [(place, _read(document)) for place, document in enumerate(documents)]
 
@@ -163,7 +193,7 @@ def _read_line(line: bytes) -> Event | NoEventError:
     try:
         document = parse_json(line)
     except ValueError as error:
-        return NoEventError([ErrorPlace(where="", expected="a JSON document", found=str(error))])
+        return NoEventError([ErrorPlace(where="", expected="a JSON document", found=f"a mistake: {error}")])
     return _read(document)
 
 

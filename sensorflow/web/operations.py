@@ -12,11 +12,11 @@ from sensorflow.core.vocabulary import Partitioning, Scope
 from sensorflow.web.access import caller_of, require_pipeline
 from sensorflow.web.api import API
 from sensorflow.web.pipelines import known_pipeline
-from sensorflow.web.problems import shown, unprocessable
+from sensorflow.web.problems import unusable
 from sensorflow.web.requests import MarkBody, ReasonBody, RetryBody, RunBody
 from sensorflow.web.routes import Routes
 from sensorflow.web.runs import run_detail, run_of_path
-from sensorflow.web.schemas import ErrorPlace, RunDetail, answer
+from sensorflow.web.schemas import RunDetail, answer
 
 routes = Routes("Runs")
 
@@ -110,6 +110,4 @@ def sent_partition(partitioning: Partitioning, value: str | None, where: str) ->
     try:
         return read_partition(partitioning, value)
     except PartitionError as error:
-        expected, _, _ = str(error).removeprefix("expected ").partition(", found ")
-        place = ErrorPlace(where=where, expected=expected, found=shown(value))
-        raise unprocessable(f"{where}: {error}", place) from None
+        raise unusable(error, where, value) from None

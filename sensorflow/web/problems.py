@@ -138,6 +138,16 @@ def places(error: ValidationError) -> list[ErrorPlace]:
     ]
 
 
+def unusable(error: SensorflowError, where: str, value: object) -> ProblemError:
+    """Return the answer to a value of a body that the core cannot use: "expected ..., found ...".
+
+    Args:
+        where: The place in the body, as a JSON pointer.
+    """
+    expected, _, _ = str(error).removeprefix("expected ").partition(", found ")
+    return unprocessable(f"{where}: {error}", ErrorPlace(where=where, expected=expected, found=shown(value)))
+
+
 def pointer(steps: Sequence[str | int]) -> str:
     """Return the JSON pointer (RFC 6901) of the steps; empty is the whole document."""
     return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in steps)

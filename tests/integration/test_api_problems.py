@@ -168,6 +168,32 @@ async def test_a_partition_that_is_none_is_named_once(client: aiohttp.ClientSess
         assert (status, document["detail"].count("banana")) == (422, 1), document
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "status", "wrong"),
+    [
+        ("ready", b'{"dataset": ', 400, ("", "a JSON document")),
+        ("ready", b'{"dataset": "orders", "partition": "banana"}', 422, ("/partition", "a day such as")),
+        ("ready", b'{"dataset": "orders"}', 422, ("/partition", "a partition: orders is daily")),
+        ("datasets/orders/withdraw", b'{"reason": "x"}', 422, ("/partition", "a partition: orders is daily")),
+        ("runs", b'{"pipeline": "sales"}', 422, ("/partition", "a day such as")),
+    ],
+)
+async def test_what_is_wrong_in_a_body_is_told_by_its_place(
+    client: aiohttp.ClientSession, path: str, body: bytes, status: int, wrong: tuple[str, str]
+) -> None:
+    headers = {"Content-Type": "application/json"}
+    found, document = await asked(client, f"/api/v1/{path}", method="POST", data=body, headers=headers)
+    (place,) = document["errors"]
+    assert (found, place["where"]) == (status, wrong[0])
+    assert place["expected"].startswith(wrong[1]), place
+
+
+async def test_a_batch_that_is_none_is_told_in_the_words_of_json(client: aiohttp.ClientSession) -> None:
+    headers = {"Content-Type": "application/cloudevents-batch+json"}
+    status, document = await asked(client, "/api/v1/events", method="POST", data=b"{}", headers=headers)
+    assert (status, document["detail"]) == (400, "expected a JSON array of CloudEvents, found {}")
+
+
 async def test_rejected_events_are_found_by_the_dataset_that_they_were_for(
     client: aiohttp.ClientSession,
 ) -> None:
