@@ -13,6 +13,7 @@ from pydantic_core import from_json
 from sensorflow.core.vocabulary import JsonValue
 from sensorflow.web.api import API
 from sensorflow.web.problems import ProblemError, bad_request, places, unprocessable
+from sensorflow.web.schemas import ErrorPlace
 
 #: How deep arrays and objects may be nested.
 MAX_DEPTH = 64
@@ -86,7 +87,8 @@ def json_of(body: bytes) -> JsonValue:
     try:
         return parse_json(body)
     except ValueError as error:
-        raise bad_request(f"expected a JSON document: {error}") from None
+        place = ErrorPlace(where="", expected="a JSON document", found=f"a mistake: {error}")
+        raise bad_request(f"expected a JSON document, found a mistake: {error}", place) from None
 
 
 async def read_model(request: web.Request, model: type[Body], limit: int) -> Body:
