@@ -7,7 +7,9 @@ from typing import Annotated
 
 from pydantic import Field
 
+from sensorflow.core.definitions import Definitions
 from sensorflow.core.messages import Arrival
+from sensorflow.core.partitions import bounds
 from sensorflow.core.state import AlertRow
 from sensorflow.core.states import RunState, TaskState
 from sensorflow.rehearsal.playing import Ending, Rehearsal, RehearsedRun
@@ -69,6 +71,8 @@ class RehearsedRunSchema(Schema):
     pipeline: str
     #: Absent for pipelines without partitions.
     partition: OptionalText = None
+    partition_start: str | None
+    partition_end: str | None
     generation: int
     state: RunState
     stale: bool
@@ -127,7 +131,7 @@ def written(rehearsal: Rehearsal) -> Iterator[bytes]:
     yield b'],"runs":['
     separator = b""
     for run in rehearsal.runs():
-        yield separator + _run(run).model_dump_json().encode()
+        yield separator + _run(run, rehearsal.definitions).model_dump_json().encode()
         separator = b","
     alerts = b",".join(_alert(alert).model_dump_json().encode() for alert in rehearsal.alerts())
     end = {
@@ -175,12 +179,15 @@ def _arrival(arrival: Arrival) -> ArrivalSchema:
     )
 
 
-def _run(found: RehearsedRun) -> RehearsedRunSchema:
+def _run(found: RehearsedRun, definitions: Definitions) -> RehearsedRunSchema:
     run = found.run
+    lies = bounds(definitions.pipelines[run.pipeline].partitioning, run.partition)
     return RehearsedRunSchema(
         id=run.id,
         pipeline=run.pipeline,
         partition=run.partition or None,
+        partition_start=instant(run.partition_start),
+        partition_end=instant(lies.end) if lies else None,
         generation=run.generation,
         state=run.state,
         stale=run.stale,

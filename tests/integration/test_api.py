@@ -269,6 +269,10 @@ async def test_a_dataset_shows_what_is_ready_and_which_parts_are_missing(
     await post(client, "/api/v1/ready", {"dataset": "orders", "partition": DAY, "part": "eu"})
     await post(client, "/api/v1/ready", {"dataset": "orders", "partition": "2026-03-09"})
     _, page = await get(client, "/api/v1/datasets/orders/partitions")
+    _, one = await get(client, f"/api/v1/datasets/orders/partitions?partition={DAY}")
+    _, none = await get(client, "/api/v1/datasets/orders/partitions?partition=2026-03-07")
+    assert (one["items"], none["items"]) == ([page["items"][1]], [])
+    assert (await get(client, "/api/v1/datasets/orders/partitions?partition=odd"))[0] == 400
     found = {item["partition"]: item for item in page["items"]}
     assert (found[DAY]["state"], found[DAY]["parts"], found[DAY]["parts_missing"]) == (
         "partial",

@@ -123,6 +123,8 @@ async def test_a_script_says_what_would_fire_and_why_the_rest_waits(
     assert fired(answer) == DAYS_WORK
     assert answer["ending"] == "nothing_due"
     assert (answer["from"], answer["until"]) == (f"{DAY}T06:00:00Z", f"{DAY}T07:00:00Z")
+    (run,) = answer["runs"]
+    assert (run["partition_start"], run["partition_end"]) == (f"{DAY}T00:00:00Z", "2026-03-09T00:00:00Z")
     assert waiting(answer)["deliver"] == [
         f"waiting for delivered {DAY}; it comes from sensor standard; nothing of it has ever arrived"
     ]
