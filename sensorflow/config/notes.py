@@ -33,6 +33,7 @@ def notes(definitions: Definitions, documents: Mapping[str, Document]) -> list[P
         *_straddling(definitions, documents),
         *_without_effect(definitions, documents),
         *_polled_newest_only(definitions, documents),
+        *_every_output(definitions, documents),
     ]
 
 
@@ -177,3 +178,14 @@ def _polled_newest_only(definitions: Definitions, documents: Mapping[str, Docume
                 "a start of the pipeline, or an expect of the dataset, lets it poll for what a stop missed"
             )
             yield documents[pipeline].problem(("sensors", name, "url"), message)
+
+
+def _every_output(definitions: Definitions, documents: Mapping[str, Document]) -> Iterator[Problem]:
+    """Yield the sensors for which every output of every run that is told of is their dataset."""
+    for (pipeline, name), sensor in definitions.sensors.items():
+        if pipeline in documents and sensor.kind == "openlineage" and sensor.rule.match is None:
+            message = (
+                f"takes every output of every run for {sensor.rule.dataset}; "
+                'match: {dataset: ["namespace/name"]} says which'
+            )
+            yield documents[pipeline].problem(("sensors", name, "type"), message)

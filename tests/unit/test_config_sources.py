@@ -92,6 +92,18 @@ def test_a_url_that_is_polled_from_no_day_on_is_a_note(head: str, is_told: bool)
     assert pipeline(http("url: http://h/a, partition: data.d")).warnings == []
 
 
+@pytest.mark.parametrize(
+    ("match", "is_told"),
+    [("", True), (", match: {dataset: [a/b]}", False), (", match: {data: {job: {name: [j]}}}", False)],
+)
+def test_a_rule_that_takes_every_output_of_every_run_is_a_note(match: str, is_told: bool) -> None:
+    found = pipeline(
+        f"tasks: {{t: {{inputs: [d], run: x}}}}\nsensors: {{s: {{type: openlineage, dataset: d{match}}}}}\n"
+    ).warnings
+    message = 'sensors.s.type: takes every output of every run for d; match: {dataset: ["namespace/name"]} says which'
+    assert [message in str(note) for note in found] == [True] * is_told
+
+
 def test_what_a_sensor_says_of_its_partition_wins() -> None:
     sensor = pipeline(http('url: "http://h/{partition}", partition: data.d')).definitions.sensors["p", "s"]
     assert sensor.rule.partition == "data.d"
