@@ -63,7 +63,14 @@ def match(
     if not bodies:
         raise CliError(ExitCode.FAILED, f"{file}: expected an event, found nothing")
     ask = _home_asked(common) if offline else _service_asked(common)
-    answers = [ask(query, body) for body in bodies]
+    answers = []
+    for number, body in enumerate(bodies, 1):
+        try:
+            answers.append(ask(query, body))
+        except CliError as error:
+            if len(bodies) == 1:
+                raise
+            raise CliError(error.code, f"event {number}: {error}") from None
     if common.json:
         output.document(answers[0] if len(answers) == 1 else {"items": answers})
         return

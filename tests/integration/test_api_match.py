@@ -332,6 +332,8 @@ async def test_the_verb_takes_several_events_and_prints_json(service: Running, h
         (("-",), b"\n", ExitCode.FAILED, "expected an event, found nothing"),
         (("-",), b"hello", ExitCode.FAILED, "expected a JSON document"),
         (("-",), b"5", ExitCode.FAILED, "expected"),
+        (("-",), b'{"data": 1}\nhello\n', ExitCode.FAILED, "event 2: expected a JSON document"),
+        (("-",), b'[{"data": 1}, {"id": 3}]', ExitCode.FAILED, "event 2: /id: expected"),
         (("-", "--sensor", "sales/x"), b"{}", ExitCode.NOT_FOUND, 'there is no sensor "sales/x"'),
         (("-", "--sensor", "sales/shop"), b"{", ExitCode.FAILED, "expected a JSON document"),
     ],
