@@ -128,6 +128,42 @@ async def test_the_log_of_a_running_task_follows_what_it_writes(opened: Opener, 
     await expect(node(page, "copy")).to_have_class(state_of("succeeded"))
 
 
+async def test_a_backfill_is_drawn_over_partitions_and_its_plan_is_shown_first(
+    opened: Opener, site: Site
+) -> None:
+    page = await opened(site.url, "#/pipelines/sales")
+    first, last = (page.get_by_role("rowheader", name=day) for day in ("2026-03-30", "2026-03-27"))
+    await first.scroll_into_view_if_needed()
+    await first.hover()
+    await page.mouse.down()
+    await last.hover()
+    await page.mouse.up()
+    dialog = page.get_by_role("dialog", name="Backfill")
+    await expect(dialog.get_by_label("From")).to_have_value("2026-03-27")
+    await expect(dialog.get_by_label("to, included")).to_have_value("2026-03-30")
+    await expect(dialog).to_contain_text("Would be done: 4 made")
+    _, none = await get(site.client, "backfills")
+    assert none["items"] == []
+    await dialog.get_by_label("Reason").fill("they were never made")
+    await dialog.get_by_role("button", name="Make 4 runs").click()
+    await expect(page).to_have_url(re.compile("#/backfills/"))
+    await expect(page.get_by_role("main")).to_contain_text("they were never made")
+    _, made = await get(site.client, "backfills")
+    assert [(each["from"], each["to"], each["total"]) for each in made["items"]] == [
+        ("2026-03-27", "2026-03-30", 4)
+    ]
+
+
+async def test_a_pipeline_is_paused_and_resumed_from_its_page(opened: Opener, site: Site) -> None:
+    page = await opened(site.url, "#/pipelines/sales")
+    for now, then in (("Pause", "Resume"), ("Resume", "Pause")):
+        await page.get_by_role("button", name=now).click()
+        await page.get_by_role("dialog", name=now).get_by_role("button", name=now).click()
+        await expect(page.get_by_role("button", name=then)).to_be_visible()
+    _, told = await get(site.client, "pipelines/sales")
+    assert told["paused"] is False
+
+
 async def test_a_new_run_appears_in_the_list_of_runs(opened: Opener, site: Site) -> None:
     page = await opened(site.url, "#/runs?pipeline=sales")
     await expect(page.get_by_text("No run is so.")).to_be_visible()

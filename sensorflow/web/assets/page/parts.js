@@ -25,12 +25,19 @@ export function When({ at, zone }) {
   return html`<time datetime=${exact} title=${exact}>${text}</time>`;
 }
 
+// One thing that is wrong, in a file or in what was sent.
+function fault({ file, line, column, path, message, where, expected, found }) {
+  return file ? `${file}:${line}:${column}: ${path ? `${path}: ` : ""}${message}` : `${where}: expected ${expected}, found ${found}`;
+}
+
 export function Problem({ error }) {
   if (!error) return null;
   const errors = error instanceof ApiError ? (error.problem.errors ?? []) : [];
+  // Where it is only one, the words before it mostly have it already.
+  const more = errors.filter((each) => !each.expected || !error.message.includes(each.expected));
   return html`<div class="problem" role="alert">
     <strong>${error.problem?.title ?? "That did not work"}</strong> ${error.message}
-    ${errors.length > 0 && html`<ul>${errors.map((each) => html`<li>${each.path ? html`<code>${each.path}</code>: ` : ""}${each.message ?? each.detail}</li>`)}</ul>`}
+    ${more.length > 0 && html`<ul>${more.map((each) => html`<li>${fault(each)}</li>`)}</ul>`}
   </div>`;
 }
 

@@ -4,11 +4,20 @@ import { computed, signal } from "./ui.js";
 const hash = signal(location.hash);
 addEventListener("hashchange", () => (hash.value = location.hash));
 
+// Addresses are typed and cut off by people: what cannot be decoded stands for itself.
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
 // {path: ["runs", "ID"], query: {tab: "log"}}
 export const place = computed(() => {
   const [path, query = ""] = hash.value.replace(/^#\/?/, "").split("?");
   return {
-    path: path.split("/").filter(Boolean).map(decodeURIComponent),
+    path: path.split("/").filter(Boolean).map(decoded),
     query: Object.fromEntries(new URLSearchParams(query)),
   };
 });
