@@ -47,7 +47,7 @@ export function BackfillQuestion({ pipeline, partitions, onClose }) {
       <label>Reason (kept) <input name="reason" value=${reason} onInput=${set("reason")} maxlength="500" /></label>
       <${Problem} error=${failed.value} />
       <div class="row">
-        <button type="submit" class="primary" disabled=${busy.value || !plan?.total}>${plan ? `Make ${plan.total === 1 ? "1 run" : `${plan.total} runs`}` : "Make runs"}</button>
+        <button type="submit" class="primary" disabled=${busy.value || !plan?.total}>${!plan ? "Make runs" : plan.total === 0 ? "Nothing to do" : plan.total === 1 ? "Make 1 run" : `Make ${plan.total} runs`}</button>
         <button type="button" onClick=${() => dialog.current.close()}>Not now</button>
       </div>
       <details><summary>The same from a terminal</summary>
@@ -99,7 +99,7 @@ function Plan({ plan, error }) {
   const counts = new Map();
   for (const { action } of plan.items) counts.set(action, (counts.get(action) ?? 0) + 1);
   const WORDS = { make: "made", adopt: "taken over while they wait", retry: "tried again", rerun: "run again", skip: "left as they are" };
-  return html`<p role="status">${[...counts].map(([action, count]) => `${count} ${WORDS[action] ?? action}`).join(", ")}; at most ${plan.max_active} at once.</p>
+  return html`<p role="status">Would be done: ${[...counts].map(([action, count]) => `${count} ${WORDS[action] ?? action}`).join(", ")}; at most ${plan.max_active} at once.</p>
     <div class="log"><table><tbody>${plan.items.slice(0, SHOWN).map((item) => html`<tr key=${item.partition}>
       <td class="mono">${item.partition}</td><td><${State} state=${item.action} /></td><td>${item.state && html`<${State} state=${item.state} />`}</td>
       <td>${item.waiting_for.length > 0 && html`<small>${item.waiting_for[0].text}${item.waiting_for.length > 1 ? `, and ${item.waiting_for.length - 1} more` : ""}</small>`}</td></tr>`)}</tbody></table>

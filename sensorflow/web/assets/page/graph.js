@@ -10,7 +10,7 @@ import { html, useEffect, useLayoutEffect, useMemo, useRef, useSignal } from "./
 // Above so many nodes only those around the one that is picked are shown.
 export const MOST = 300;
 // So many of them, the nearest first.
-const AROUND = 120;
+const AROUND = 80;
 const LETTERS = 30;
 const HEIGHT = 30;
 const KEPT_LAYOUTS = 30;
@@ -128,7 +128,7 @@ function useLayout(nodes, edges) {
 function Drawing({ nodes, edges, picked, pick, label }) {
   const layout = useLayout(nodes, edges);
   const box = useRef();
-  const view = useView(box, layout, picked);
+  const view = useView(box, layout, picked ?? nodes.find((node) => node.state === "failed")?.id);
   if (layout?.error) return html`<p class="problem" role="alert">The graph cannot be drawn: ${layout.error}</p>`;
   if (!layout) return html`<p class="quiet" role="status">Drawing the graph …</p>`;
   const placed = nodes.filter((node) => layout.nodes.has(node.id));
@@ -216,7 +216,7 @@ function walk(event, nodes, layout) {
 }
 
 // Where the reader looks: dragged by the pointer, zoomed by the buttons or by the wheel with Ctrl (a pinch).
-function useView(box, layout, picked) {
+function useView(box, layout, middle) {
   const width = useSignal(0);
   const moved = useSignal(null);
   const drag = useRef(null);
@@ -239,12 +239,14 @@ function useView(box, layout, picked) {
 
   const most = Math.max(240, Math.min(560, innerHeight * 0.6));
   const scale = layout?.nodes && width.value ? Math.max(0.55, Math.min(1, width.value / layout.width, most / layout.height)) : 1;
-  const height = layout?.nodes ? Math.max(96, Math.min(most, layout.height * scale)) : most;
-  // What does not fit begins around the node that was picked when it was laid out; later picks move nothing.
-  const first = useMemo(() => layout?.nodes?.get(picked), [layout]);
+  // Where it does not fit there is room below for the buttons.
+  const below = layout?.nodes && layout.width * scale > width.value ? 34 : 0;
+  const height = layout?.nodes ? Math.max(96, Math.min(most, layout.height * scale + below)) : most;
+  // What does not fit begins around the node that matters when it was laid out; later picks move nothing.
+  const first = useMemo(() => layout?.nodes?.get(middle), [layout]);
   const begin = (room, size, middle) => (size <= room ? (room - size) / 2 : Math.min(0, Math.max(room - size, room / 2 - middle)));
   const fitted = layout?.nodes
-    ? { x: begin(width.value, layout.width * scale, (first?.x ?? 0) * scale), y: begin(height, layout.height * scale, (first?.y ?? layout.height / 2) * scale), k: scale }
+    ? { x: begin(width.value, layout.width * scale, (first?.x ?? 0) * scale), y: begin(height - below, layout.height * scale, (first?.y ?? layout.height / 2) * scale), k: scale }
     : { x: 0, y: 0, k: 1 };
   const at = moved.value ?? fitted;
   const now = useRef(at);

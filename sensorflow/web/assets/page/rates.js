@@ -8,9 +8,10 @@ import { now, way } from "./times.js";
 import { html, useEffect, useRef, useSignal } from "./ui.js";
 import uPlot from "./vendor/uplot.js";
 
-const HEIGHT = 120;
+const HEIGHT = 110;
 const READ_AGAIN_MS = 5000;
-const TEN_MINUTES = 600;
+// Between two times that are told: so that they do not run into each other on a narrow screen.
+const stepS = (plot) => (plot.width > 560 ? 600 : 1200);
 
 export function Rates() {
   const again = useSignal(0);
@@ -27,7 +28,7 @@ export function Rates() {
   // A token for some pipelines only is not told how much comes for the others.
   if (error?.status === 403) return null;
   const words = value && spoken(value.items);
-  return html`<section aria-label="Events of the last hour">
+  return html`<section class="rates-of" aria-label="Events of the last hour">
     <h2><a href=${link(["events"], { order: "newest" })}>Events</a> <small>of the last hour: ${words ?? "…"}</small></h2>
     <${Problem} error=${error} />
     ${value && html`<${Line} items=${value.items} label=${`Events of each minute: ${words}`} />`}
@@ -77,7 +78,7 @@ function drawn(box, data, times) {
     width: Math.max(200, box.clientWidth), height: HEIGHT, legend: { show: false }, cursor: { show: false },
     scales: { x: { time: false }, y: { range: (_, __, most) => [0, Math.max(4, most * 1.1)] } },
     axes: [
-      { ...axis, size: 22, grid: { show: false }, splits: (plot) => plot.data[0].filter((at) => (times === "utc" ? at : plot.data[0].at(-1) - at) % TEN_MINUTES === 0),
+      { ...axis, size: 22, grid: { show: false }, splits: (plot) => plot.data[0].filter((at) => (times === "utc" ? at : plot.data[0].at(-1) - at) % stepS(plot) === 0),
         values: (plot, splits) => splits.map((at) => (times === "utc" ? `${clock(at)}Z` : ago(at, plot.data[0].at(-1)))) },
       { ...axis, size: 44, space: 28, values: (_, splits) => whole(splits) },
     ],

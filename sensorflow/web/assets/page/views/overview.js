@@ -1,12 +1,12 @@
 // The first look of a morning: is the service well, what is wrong, and how the newest partitions did.
 import { get, readiness } from "../api.js";
 import { useRead } from "../data.js";
-import { Empty, Problem, Shown, State } from "../parts.js";
+import { Heat } from "../heat.js";
+import { Empty, Problem, State } from "../parts.js";
 import { filter, link, place } from "../place.js";
+import { Rates } from "../rates.js";
 import { onNotice } from "../stream.js";
 import { html, useEffect, useSignal } from "../ui.js";
-import { Heat } from "../heat.js";
-import { Rates } from "../rates.js";
 
 const RECENT = 60;
 const RUN_STATES = ["failed", "running", "waiting", "succeeded", "cancelled"];
@@ -17,9 +17,8 @@ export function Overview() {
   return html`<h1>Overview</h1>
     <${Problem} error=${error} />
     <${Numbers} pipelines=${rows} />
-    <${Wrong} />
-    ${rows === undefined ? !error && html`<p class="quiet" role="status">Reading the pipelines …</p>` : html`<${Pipelines} rows=${rows} />`}
-    <${Rates} />`;
+    <div class="columns"><${Wrong} /><${Rates} /></div>
+    ${rows === undefined ? !error && html`<p class="quiet" role="status">Reading the pipelines …</p>` : html`<${Pipelines} rows=${rows} />`}`;
 }
 
 // The pipelines with their newest runs: read once, then kept by what the stream tells of each run, as
@@ -46,16 +45,14 @@ function usePipelines() {
       told = new Map();
       const known = rows.peek();
       if (!known) return;
+      const byPipeline = Map.groupBy(taken.values(), (run) => run.pipeline);
       let unsure = false;
-      const each = (row) => {
-        const runs = [...taken.values()].filter((run) => run.pipeline === row.name);
-        return runs.reduce((found, run) => {
-          const next = withRun(found, run);
-          unsure ||= next === null;
-          return next ?? found;
-        }, row);
+      const toldOf = (row, run) => {
+        const next = withRun(row, run);
+        unsure ||= next === null;
+        return next ?? row;
       };
-      rows.value = known.map(each);
+      rows.value = known.map((row) => (byPipeline.get(row.name) ?? []).reduce(toldOf, row));
       if (unsure && !later) later = setTimeout(() => ((later = 0), again.value++), 3000);
     };
     const stop = onNotice((kind, run) => {
@@ -102,7 +99,7 @@ function Numbers({ pipelines }) {
   const well = value?.ready && !error;
   return html`<div class="numbers">
     <${Figure} href="readyz" state=${well ? "up" : "down"} number=${value || error ? (well ? "ready" : "not ready") : "…"} words=${well ? "the service" : (Object.values(value?.problems ?? {})[0] ?? "the service")} on=${!well} />
-    <${Figure} href=${link(["sensors"])} state="down" number=${down} words=${all === undefined ? "sensors down" : `of ${all} sensors down`} on=${down > 0} />
+    <${Figure} href=${link(["sensors"])} state="down" number=${down} words=${all ? `of ${all} sensors down` : "sensors"} on=${down > 0} />
     <${Figure} href=${link(["alerts"])} state="late" number=${late} words="partitions late" on=${late > 0} />
     ${["failed", "running", "waiting"].map((state) => html`<${Figure} href=${link(["runs"], { state })} state=${state} number=${count(state)} words=${`runs ${state}`} on=${count(state) > 0} />`)}
   </div>`;
@@ -117,10 +114,10 @@ function Wrong() {
   const read = useRead((signal) => get("/alerts", { limit: 6 }, { signal }), [], (kind) => kind === "alert");
   const { value } = read.value;
   if (!value?.items.length) return null;
-  return html`<section class="wrong" aria-label="Open alerts"><ul>${value.items.slice(0, 5).map((alert) => html`<li key=${alert.id}>
+  return html`<section class="wrong" aria-label="Open alerts"><h2><a href=${link(["alerts"])}>Wrong now</a></h2><ul>${value.items.slice(0, 5).map((alert) => html`<li key=${alert.id}>
       <${State} state=${alert.kind === "late" ? "late" : alert.kind === "failed" ? "failed" : "down"} />
-      <a href=${alert.run ? link(["runs", alert.run]) : alert.dataset ? link(["datasets", alert.dataset]) : alert.pipeline ? link(["pipelines", alert.pipeline]) : link(["sensors"])}>${alert.text}</a></li>`)}</ul>
-    ${value.items.length > 5 && html`<a href=${link(["alerts"])}>all open alerts</a>`}</section>`;
+      <a href=${alert.run ? link(["runs", alert.run]) : alert.dataset ? link(["datasets", alert.dataset]) : alert.pipeline ? link(["pipelines", alert.pipeline]) : link(["sensors"])} title=${alert.text}>${alert.text}</a></li>`)}</ul>
+    ${value.items.length > 5 && html`<p class="quiet">and <a href=${link(["alerts"])}>more</a></p>`}</section>`;
 }
 
 // Pipelines

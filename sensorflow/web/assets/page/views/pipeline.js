@@ -8,7 +8,8 @@ import { Action, Copied, Shown, State, Waits } from "../parts.js";
 import { filter, go, link } from "../place.js";
 import { html, useSignal } from "../ui.js";
 
-const GRID_ROWS = 30;
+// Of a pipeline with very many tasks each row is long.
+const rowsOf = (pipeline) => (pipeline.tasks.length > 100 ? 10 : 30);
 const WAITS = 3;
 
 export function Pipeline({ name, query }) {
@@ -38,17 +39,17 @@ function Tools({ pipeline, path, query }) {
 }
 
 // The page of the grid. Where nothing has run for long it begins with the newest partition that has a run.
-async function readPage(path, cursor, all, signal) {
-  const newest = await get(`${path}/partitions`, { limit: GRID_ROWS, cursor }, { signal });
+async function readPage(path, limit, { cursor, all }, signal) {
+  const newest = await get(`${path}/partitions`, { limit, cursor }, { signal });
   if (cursor || all || newest.items.some((item) => item.run) || !newest.next) return newest;
-  const run = await get(`${path}/partitions`, { limit: GRID_ROWS, begin: "run" }, { signal });
+  const run = await get(`${path}/partitions`, { limit, begin: "run" }, { signal });
   return run.items.some((item) => item.run) ? { ...run, later: true } : newest;
 }
 
 function Partitions({ pipeline, path, query }) {
   const { name } = pipeline;
   const range = useSignal(null);
-  const read = useRead((signal) => readPage(path, query.cursor, query.all, signal), [name, query.cursor, query.all], (kind, data) => kind === "run" && data.pipeline === name);
+  const read = useRead((signal) => readPage(path, rowsOf(pipeline), query, signal), [name, query.cursor, query.all], (kind, data) => kind === "run" && data.pipeline === name);
   return html`<${Shown} read=${read} of="its partitions">${(page) => {
     const newest = page.items.find((item) => item.run) ?? page.items[0];
     const chosen = query.run ? { run: { id: query.run } } : query.partition ? { partition: query.partition } : newest;
@@ -69,10 +70,11 @@ function Partitions({ pipeline, path, query }) {
 
 function Chosen({ pipeline, path, query, partition, run, standing: state }) {
   const { name } = pipeline;
+  const reads = new Set(pipeline.tasks.flatMap((task) => task.reads));
   const why = useRead(
     (signal) => (run ? get(`/runs/${encodeURIComponent(run)}/why`, {}, { signal }) : get(`${path}/why`, { partition }, { signal })),
     [name, partition, run],
-    (kind, data) => (kind === "run" && data.pipeline === name) || kind === "partition",
+    (kind, data) => (kind === "run" && data.pipeline === name) || (kind === "partition" && reads.has(data.dataset)),
   );
   const sensors = useRead((signal) => get("/sensors", { limit: 500 }, { signal }), [name], (kind) => kind === "sensor");
   return html`<${Shown} read=${why} of="why">${(found) => {
