@@ -131,11 +131,23 @@ export function Action({ label, question, path, body = {}, cli, then, danger = f
     </dialog>`}`;
 }
 
-// What a task waits for, in words.
+// From so many on, missing partitions of one dataset are told together.
+const FOLDED = 4;
+
+// What a task waits for, in words: what is late first, many partitions of a dataset as one line.
 export function Waits({ waits }) {
-  return html`<ul class="waits">${waits.map(
-    (wait) => html`<li class="wait ${wait.late ? "is-late" : ""}">${wait.text}</li>`,
-  )}</ul>`;
+  const byDataset = Map.groupBy(waits, (wait) => (wait.kind === "dataset" && wait.partition ? wait.dataset : wait));
+  const told = [...byDataset.values()].sort((a, b) => b.some((each) => each.late) - a.some((each) => each.late));
+  return html`<ul class="waits">${told.map((group) => (group.length < FOLDED ? group.map(oneWait) : html`<${FoldedWaits} waits=${group} />`))}</ul>`;
+}
+
+const oneWait = (wait) => html`<li class="wait ${wait.late ? "is-late" : ""}">${wait.text}</li>`;
+
+function FoldedWaits({ waits }) {
+  const late = waits.filter((wait) => wait.late).length;
+  return html`<li class="wait ${late ? "is-late" : ""}"><details>
+    <summary>waiting for ${waits.length} partitions of ${waits[0].dataset}: ${waits[0].partition} to ${waits.at(-1).partition}${late > 0 && `, ${late} of them late`}</summary>
+    <ul>${waits.map(oneWait)}</ul></details></li>`;
 }
 
 // Pages through a list that answers {items, next}.

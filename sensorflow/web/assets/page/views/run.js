@@ -80,7 +80,7 @@ export function Run({ id, query }) {
 
 // First of all in words: what is missing, or what has failed.
 function Why({ run }) {
-  const waiting = run.tasks.filter((task) => task.waiting_for.length > 0);
+  const waiting = run.tasks.filter((task) => task.waiting_for.length > 0 && task.state !== "failed");
   const failed = run.tasks.filter((task) => task.state === "failed");
   if (waiting.length === 0 && failed.length === 0) return null;
   // Tasks that wait for the same are told together.
