@@ -7,7 +7,7 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sensorflow.core.errors import PartitionError
@@ -254,6 +254,7 @@ def test_the_first_and_last_partitions_of_the_calendar_are_read() -> None:
             shifted(partitioning, last, 1)
 
 
+@settings(deadline=None)
 @given(
     st.text(max_size=30)
     | st.integers()
@@ -577,6 +578,7 @@ def partitionings(grains: tuple[Grain, ...] = CALENDAR) -> st.SearchStrategy[Par
     return st.builds(Partitioning, st.sampled_from(grains), ANY_ZONE)
 
 
+@settings(deadline=None)
 @given(ANY_ZONE, DAYS)
 def test_a_day_begins_where_no_earlier_date_follows(timezone: str, day: date) -> None:
     zone = ZoneInfo(timezone)
@@ -600,6 +602,7 @@ def test_a_day_begins_where_no_earlier_date_follows(timezone: str, day: date) ->
             read_partition(partitioning, day.isoformat())
 
 
+@settings(deadline=None)
 @given(ANY_ZONE, INSTANTS)
 def test_every_hour_belongs_to_exactly_one_day(timezone: str, instant: int) -> None:
     hour, partitioning = partition_at(HOURLY, instant), daily(timezone)
@@ -610,6 +613,7 @@ def test_every_hour_belongs_to_exactly_one_day(timezone: str, instant: int) -> N
     assert start <= limits(HOURLY, hour).start < end
 
 
+@settings(deadline=None)
 @given(ANY_ZONE, INSTANTS)
 def test_where_offsets_are_whole_hours_the_hours_cover_the_day_exactly(timezone: str, instant: int) -> None:
     partitioning = daily(timezone)
@@ -621,6 +625,7 @@ def test_where_offsets_are_whole_hours_the_hours_cover_the_day_exactly(timezone:
         assert (limits(HOURLY, hours[0]).start, limits(HOURLY, hours[-1]).end) == (start, end)
 
 
+@settings(deadline=None)
 @given(partitionings(), INSTANTS)
 def test_an_instant_lies_within_the_bounds_of_its_partition(partitioning: Partitioning, instant: int) -> None:
     key = partition_at(partitioning, instant)
@@ -631,6 +636,7 @@ def test_an_instant_lies_within_the_bounds_of_its_partition(partitioning: Partit
     assert partition_at(partitioning, start - 0.001) == shifted(partitioning, key, -1)
 
 
+@settings(deadline=None)
 @given(partitionings(), partitionings(), INSTANTS)
 def test_containing_and_inside_are_inverse(one: Partitioning, two: Partitioning, instant: int) -> None:
     fine, coarse = (one, two) if not is_finer(two.grain, one.grain) else (two, one)
@@ -641,6 +647,7 @@ def test_containing_and_inside_are_inverse(one: Partitioning, two: Partitioning,
     assert [*members] == sorted(set(members), key=lambda member: limits(fine, member).start)
 
 
+@settings(deadline=None)
 @given(partitionings(), INSTANTS, st.integers(-40, 40))
 def test_shifts_and_ranges_agree(partitioning: Partitioning, instant: int, by: int) -> None:
     key = partition_at(partitioning, instant)
@@ -652,6 +659,7 @@ def test_shifts_and_ranges_agree(partitioning: Partitioning, instant: int, by: i
     assert all(limits(partitioning, a).end == limits(partitioning, b).start for a, b in pairwise(keys))
 
 
+@settings(deadline=None)
 @given(partitionings(), INSTANTS, ANY_ZONE)
 def test_an_instant_is_read_into_its_partition_whatever_its_offset(
     partitioning: Partitioning, instant: int, timezone: str

@@ -8,6 +8,7 @@ from sensorflow.core.states import (
     ENDED,
     GOING,
     TRANSITIONS,
+    AttemptState,
     RunState,
     TaskEvent,
     TaskState,
@@ -32,6 +33,14 @@ def test_a_task_changes_by_the_table_or_not_at_all(state: TaskState, event: Task
     else:
         with pytest.raises(TransitionError, match=f"^a {state} task cannot take {event}$"):
             next_state(state, event)
+
+
+def test_the_words_of_states_are_those_that_stores_and_clients_hold() -> None:
+    assert [*TaskState] == (
+        ["waiting", "queued", "running", "retrying", "succeeded", "failed", "blocked", "skipped", "cancelled"]
+    )
+    assert [*AttemptState] == ["running", "succeeded", "failed", "skipped", "cancelled", "interrupted"]
+    assert [*RunState] == ["waiting", "running", "succeeded", "failed", "cancelled"]
 
 
 def test_a_task_that_runs_is_the_only_one_that_can_succeed_fail_skip_or_be_interrupted() -> None:
