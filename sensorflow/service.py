@@ -21,6 +21,7 @@ from sensorflow.core.messages import (
     Answer,
     AttemptEnded,
     AttemptStarted,
+    ClockSet,
     LostAttempt,
     Message,
     Moment,
@@ -42,7 +43,9 @@ INBOX = 10_000
 #: Messages decided in one transaction at most, so that nobody waits long for its commit.
 GROUP = 1_000
 #: A wall clock that is set is noticed after so long at the latest.
-_CLOCK_CHECK_S = 60.0
+_CLOCK_CHECK_S = 20.0
+#: One that moves by more than this against the monotonic clock was set; less is its own inaccuracy.
+_CLOCK_SET_S = 1.0
 _STORE_RETRY_S = 1.0
 
 
@@ -82,6 +85,8 @@ class Service:
         self._executor = executor
         self._clock = clock
         self._tell = tell
+        #: By how much the wall clock is ahead of the monotonic one.
+        self._clock_ahead_s = clock.now() - clock.monotonic()
         self._inbox: deque[_Letter] = deque()
         self._waiting = 0
         self._arrived = asyncio.Event()
@@ -199,6 +204,7 @@ class Service:
         self.post(Reviewed())
 
     async def _process(self, letters: list[_Letter]) -> None:
+        letters = [*self._clock_letter(), *letters]
         watched: WatchedState | None = None
         try:
             state = self.store.begin()
@@ -314,6 +320,15 @@ class Service:
             self._waiting += sum(len(letter.messages) for letter in own)
             self._arrived.set()
             await asyncio.sleep(_STORE_RETRY_S)
+
+    def _clock_letter(self) -> list[_Letter]:
+        """Return what is to be decided before all else if the wall clock was set."""
+        ahead_s = self._clock.now() - self._clock.monotonic()
+        by_s, self._clock_ahead_s = ahead_s - self._clock_ahead_s, ahead_s
+        if abs(by_s) <= _CLOCK_SET_S:
+            return []
+        log.warning("the clock was set", by_s=round(by_s, 1))
+        return [_Letter((ClockSet(by_s=by_s),), None, self._clock.monotonic())]
 
     def _set_timer(self) -> None:
         """Stand one timer on the earliest timer row."""

@@ -13,6 +13,7 @@ from sensorflow.core.messages import (
     CalledBack,
     CancelBackfill,
     CancelRun,
+    ClockSet,
     CreateToken,
     DeclaredReady,
     MakeRun,
@@ -108,6 +109,7 @@ def _review(turn: Turn, message: Reviewed) -> None:
             TimerRow(key=f"walk/{pipeline.name}", due_at=turn.now, kind="walk", pipeline=pipeline.name)
         )
     timekeeping.set_up(turn)
+    timekeeping.shorten_spans(turn)  # The clock may have been set back while no service ran.
 
 
 def _sensor_reported(turn: Turn, message: SensorReported) -> None:
@@ -122,6 +124,7 @@ _CONSEQUENCES: dict[type, Callable[[Turn, Any], Answer]] = {
     AttemptEnded: lambda turn, message: Attempts(turn).ended(message),
     CalledBack: lambda turn, message: Attempts(turn).called_back(message),
     TimersDue: _timers,
+    ClockSet: lambda turn, message: timekeeping.clock_set(turn, message.by_s),
     Reviewed: _review,
     RetryTasks: operations.retry,
     PausePipeline: operations.pause,

@@ -69,6 +69,14 @@ class TimersDue:
 
 
 @dataclass(frozen=True, slots=True)
+class ClockSet:
+    """The wall clock was set while the service ran; the moment has its new time."""
+
+    #: By so much it is ahead of where it would be; below 0 it was set back.
+    by_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Reviewed:
     """The definitions are new to this process: what waits is looked at again in their light."""
 
@@ -221,6 +229,7 @@ Message: TypeAlias = (
     | AttemptStarted
     | AttemptEnded
     | TimersDue
+    | ClockSet
     | Reviewed
     | RetryTasks
     | PausePipeline

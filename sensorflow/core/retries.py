@@ -22,10 +22,18 @@ def retry_delay_s(policy: RetryPolicy, attempt: int, jitter: float) -> float:
         raise ValueError(f"expected an attempt from 1, found {attempt}")
     if not 0 <= jitter < 1:
         raise ValueError(f"expected a jitter in [0, 1), found {jitter}")
+    return _delay_s(policy, attempt) * (1 + policy.jitter * jitter)
+
+
+def longest_delay_s(policy: RetryPolicy, attempt: int) -> float:
+    """Return the longest that `retry_delay_s` can draw after an attempt."""
+    return _delay_s(policy, attempt) * (1 + policy.jitter)
+
+
+def _delay_s(policy: RetryPolicy, attempt: int) -> float:
     try:
         growth = policy.backoff ** (attempt - 1)
     except OverflowError:
         growth = float("inf")
     # Nothing grows out of no delay, and 0 * inf is no number.
-    delay_s = min(policy.delay_s * growth, policy.max_delay_s) if policy.delay_s else 0.0
-    return delay_s * (1 + policy.jitter * jitter)
+    return min(policy.delay_s * growth, policy.max_delay_s) if policy.delay_s else 0.0

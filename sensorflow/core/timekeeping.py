@@ -5,15 +5,20 @@ from sensorflow.core.errors import PartitionError
 from sensorflow.core.lateness import expected_at, first_expected_after, newest_ended
 from sensorflow.core.partitions import bounds, calendar_of, partitions_of, shifted
 from sensorflow.core.readiness import Readiness
+from sensorflow.core.retries import longest_delay_s
 from sensorflow.core.runs import Runs, within
 from sensorflow.core.schedules import first_from, next_time, times_between
 from sensorflow.core.state import OperationRow, TimerRow
 from sensorflow.core.states import RunState
 from sensorflow.core.turn import Turn
-from sensorflow.core.vocabulary import Catchup, DatasetDefinition, Grain, PipelineDefinition
+from sensorflow.core.vocabulary import Catchup, DatasetDefinition, Grain, HttpCall, PipelineDefinition
 
 #: A schedule time that is noticed so late was missed; sooner, it is on time.
 ON_TIME_S = 60.0
+#: A clock that is set ahead by more counts as a stop, for schedule sensors too.
+_SET_S = 86_400.0
+#: Timers that measure a span. The others stand for a time of day, which a clock that is set moves.
+_SPANS = ("retry", "quiet", "lease", "walk", "reach")
 #: So many missed times are made up for in one transaction.
 _TIMES = 500
 
@@ -28,15 +33,63 @@ def set_up(turn: Turn) -> None:
             _set_expectation(turn, dataset)
 
 
-def schedule_due(turn: Turn, timer: TimerRow) -> None:
-    """Make the runs of a pipeline's schedule times that have come, and wait for the next."""
+def shorten_spans(turn: Turn) -> None:
+    """Let nothing wait longer than its own span because the clock was set back meanwhile."""
+    for kind in _SPANS:
+        for timer in turn.state.timers_of(kind):
+            latest = turn.now + _span_s(turn, timer)
+            if timer.due_at <= latest:
+                continue
+            turn.state.put_timer(timer._replace(due_at=latest))
+            task = turn.state.task(timer.run_id, timer.task) if kind == "retry" else None
+            if task is not None and task.next_attempt_at is not None:
+                turn.state.put_task(task._replace(next_attempt_at=latest))
+
+
+def _span_s(turn: Turn, timer: TimerRow) -> float:
+    """Return how long a timer can have been set for at most; 0 where no file says so any more."""
+    if timer.kind == "quiet":
+        dataset = turn.definitions.datasets.get(timer.dataset)
+        return (dataset.complete.quiet_s or 0.0) if dataset else 0.0
+    row = turn.state.task(timer.run_id, timer.task) if timer.kind in ("retry", "lease") else None
+    pipeline = turn.definitions.pipelines.get(row.pipeline) if row else None
+    definition = pipeline.tasks.get(row.task) if row and pipeline else None
+    if row is None or definition is None:
+        return 0.0
+    if timer.kind == "retry":
+        return longest_delay_s(definition.retries, max(1, row.failures))
+    return definition.action.lease_s if isinstance(definition.action, HttpCall) else 0.0
+
+
+def clock_set(turn: Turn, by_s: float) -> None:
+    """Let no span take longer, and no schedule time be missed, because the clock was set."""
+    shorten_spans(turn)
+    if not 0 < by_s <= _SET_S:
+        return
+    for name in turn.definitions.pipelines:
+        timer = turn.state.timer(f"schedule/{name}")
+        if timer is not None and timer.due_at <= turn.now:
+            schedule_due(turn, timer, on_time_s=ON_TIME_S + by_s)
+
+
+def schedule_due(turn: Turn, timer: TimerRow, on_time_s: float = ON_TIME_S) -> None:
+    """Make the runs of a pipeline's schedule times that have come, and wait for the next.
+
+    Args:
+        on_time_s: A time that is noticed later than that was missed.
+    """
     pipeline = turn.definitions.pipelines.get(timer.pipeline)
     if pipeline is None or pipeline.schedule is None or timer.after != _spelled(pipeline):
         return
     zone = pipeline.partitioning.timezone
     times = times_between(pipeline.schedule, zone, timer.due_at - 1, turn.now, _TIMES)
     following = next_time(pipeline.schedule, zone, times[-1] if times else turn.now)
-    for at in _made_up_for(pipeline.catchup, times, following, turn.now):
+    on_time = [at for at in times if turn.now - at <= on_time_s]
+    missed = times[: len(times) - len(on_time)]
+    # Where more were missed than one transaction looks at, the newest is yet to come.
+    newest = missed[-1:] if not on_time and following > turn.now else []
+    made_up_for = {Catchup.ALL: missed, Catchup.LAST: newest, Catchup.NONE: []}
+    for at in [*made_up_for[pipeline.catchup], *on_time]:
         _make_scheduled(turn, pipeline, at)
     _put_schedule(turn, pipeline, following)
 
@@ -85,19 +138,6 @@ def expire(turn: Turn, timer: TimerRow) -> None:
         )
     )
     Runs(turn).cancel(pipeline, run, reason)
-
-
-def _made_up_for(catchup: Catchup, times: list[float], following: float, now: float) -> list[float]:
-    """Return the schedule times for which runs are made: those on time, and missed ones as it says.
-
-    Args:
-        following: The next time; it is past where more were missed than one transaction looks at.
-    """
-    if catchup is Catchup.ALL:
-        return times
-    if catchup is Catchup.LAST:
-        return times[-1:] if following > now else []
-    return [at for at in times if now - at <= ON_TIME_S]
 
 
 def _make_scheduled(turn: Turn, pipeline: PipelineDefinition, at: float) -> None:

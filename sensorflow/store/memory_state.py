@@ -548,6 +548,10 @@ class MemoryState:
         due = bisect_right(line, now, key=lambda place: place[0])
         return [self._timers.rows[key,] for _, key in line[: min(due, limit)]]
 
+    def timers_of(self, kind: str) -> list[TimerRow]:
+        found = (row for row in self._timers.rows.values() if row.key.startswith(f"{kind}/"))
+        return sorted(found, key=lambda row: row.key)
+
     def next_timer_at(self) -> float | None:
         line = self._due.of("all")
         return line[0][0] if line else None

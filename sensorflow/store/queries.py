@@ -142,6 +142,7 @@ OPEN_ALERT = f"SELECT {ALERTS.columns} FROM alerts WHERE cause = ? AND resolved_
 
 DROP_TIMER = "DELETE FROM timers WHERE key = ?"
 DUE_TIMERS = f"SELECT {TIMERS.columns} FROM timers WHERE due_at <= ? ORDER BY due_at, key LIMIT ?"
+TIMERS_BETWEEN = f"SELECT {TIMERS.columns} FROM timers WHERE key >= ? AND key < ? ORDER BY key"
 NEXT_TIMER_AT = "SELECT min(due_at) FROM timers"
 
 # --- Listings. Pages are found by index; counts walk an index of what they count. ---

@@ -506,6 +506,11 @@ class SqliteState:
         self._write(self._timers)
         return self._select(tables.TIMERS, queries.DUE_TIMERS, (now, limit))
 
+    def timers_of(self, kind: str) -> list[TimerRow]:
+        self._write(self._timers)
+        # The sign behind the slash ends what begins with both.
+        return self._select(tables.TIMERS, queries.TIMERS_BETWEEN, (f"{kind}/", f"{kind}0"))
+
     def next_timer_at(self) -> float | None:
         self._write(self._timers)
         at: float | None = self._one(queries.NEXT_TIMER_AT, ())[0]

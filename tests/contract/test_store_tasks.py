@@ -1,6 +1,5 @@
 """What every store must do with tasks, attempts, timers, alerts and operations; all stores are tested."""
 
-
 import pytest
 
 from sensorflow.core.state import DoubleFiringError, FiringRow, State
@@ -117,6 +116,14 @@ def test_timers_come_when_due_and_the_later_row_of_a_key_counts(state: State) ->
     state.drop_timer("a")
     state.drop_timer("b")
     assert state.next_timer_at() == 30.0
+
+
+def test_timers_of_a_kind_are_those_whose_keys_begin_with_it(state: State) -> None:
+    for key in ("retry/r2/load", "retry/r1/load", "retry", "retryx/1", "quiet/orders", "retry0"):
+        state.put_timer(timer_row(key, 20.0))
+    state.drop_timer("retry/r2/load")
+    assert [timer.key for timer in state.timers_of("retry")] == ["retry/r1/load"]
+    assert state.timers_of("walk") == []
 
 
 def test_a_dropped_timer_is_gone_and_can_be_put_again(state: State) -> None:
