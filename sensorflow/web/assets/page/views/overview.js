@@ -6,7 +6,7 @@ import { Empty, Problem, State } from "../parts.js";
 import { filter, link, place } from "../place.js";
 import { Rates } from "../rates.js";
 import { onNotice } from "../stream.js";
-import { html, useEffect, useSignal } from "../ui.js";
+import { html, useEffect, useRef, useSignal } from "../ui.js";
 
 const RECENT = 60;
 const RUN_STATES = ["failed", "running", "waiting", "succeeded", "cancelled"];
@@ -26,14 +26,21 @@ export function Overview() {
 function usePipelines() {
   const again = useSignal(0);
   const rows = useSignal(undefined);
+  // What was told while an answer was on its way, which may be older.
+  const meanwhile = useRef(null);
   const read = useRead(
-    (signal) => get("/pipelines", { recent: RECENT, limit: 500 }, { signal }),
+    (signal) => {
+      meanwhile.current = new Map();
+      return get("/pipelines", { recent: RECENT, limit: 500 }, { signal });
+    },
     [again.value],
     (kind) => kind === "pipeline" || kind === "backfill",
   );
   const { value, error } = read.value;
   useEffect(() => {
-    if (value) rows.value = value.items;
+    if (!value) return;
+    rows.value = withRuns(value.items, meanwhile.current ?? new Map()).rows;
+    meanwhile.current = null;
   }, [value]);
   useEffect(() => {
     let told = new Map();
@@ -43,26 +50,32 @@ function usePipelines() {
       timer = 0;
       const taken = told;
       told = new Map();
-      const known = rows.peek();
-      if (!known) return;
-      const byPipeline = Map.groupBy(taken.values(), (run) => run.pipeline);
-      let unsure = false;
-      const toldOf = (row, run) => {
-        const next = withRun(row, run);
-        unsure ||= next === null;
-        return next ?? row;
-      };
-      rows.value = known.map((row) => (byPipeline.get(row.name) ?? []).reduce(toldOf, row));
-      if (unsure && !later) later = setTimeout(() => ((later = 0), again.value++), 3000);
+      if (!rows.peek()) return;
+      const next = withRuns(rows.peek(), taken);
+      rows.value = next.rows;
+      if (next.unsure && !later) later = setTimeout(() => ((later = 0), again.value++), 3000);
     };
     const stop = onNotice((kind, run) => {
       if (kind !== "run") return;
       told.set(run.id, run);
+      meanwhile.current?.set(run.id, run);
       timer ||= setTimeout(take, 120);
     });
     return () => (stop(), clearTimeout(timer), clearTimeout(later));
   }, []);
   return { rows: rows.value, error };
+}
+
+// The pipelines with what was told of runs; `unsure` where only reading again says how counts changed.
+function withRuns(rows, told) {
+  const byPipeline = Map.groupBy(told.values(), (run) => run.pipeline);
+  let unsure = false;
+  const withTold = (row, run) => {
+    const next = withRun(row, run);
+    unsure ||= next === null;
+    return next ?? row;
+  };
+  return { rows: rows.map((row) => (byPipeline.get(row.name) ?? []).reduce(withTold, row)), unsure };
 }
 
 // A pipeline with what was told of a run; null where only reading again says how its counts changed.
