@@ -35,7 +35,7 @@ from sensorflow.sensors import SENSORS
 from sensorflow.sensors.answers import Answers
 from sensorflow.sensors.seeing import would_see
 from sensorflow.sensors.supervision import SensorSupervisor
-from sensorflow.service import Service
+from sensorflow.service import INBOX, Service
 from sensorflow.store.memory import MemoryStore
 from sensorflow.store.sqlite import SqliteStore
 from sensorflow.tasks.command import CommandKind
@@ -226,7 +226,8 @@ async def running(
         address.url = await _listen(runner, host, port)
         await web.SockSite(runner, control.listen(home.path / STATE_FOLDER)).start()
         stack.callback((home.path / STATE_FOLDER / control.NAME).unlink, missing_ok=True)
-        lock.write_text(json.dumps({"pid": os.getpid(), "url": address.url}))
+        held = {"pid": os.getpid(), "url": address.url, "store": str(store_path.absolute())}
+        lock.write_text(json.dumps(held))
         stack.push_async_callback(supervisor.stop)
         await serving.watch()
         yield serving
@@ -257,6 +258,7 @@ def _api(serving: Running, settings: Settings, host: str, clock: SystemClock) ->
         watch=watch,
         measures=service.measures,
         inbox=lambda: service.waiting,
+        share=INBOX // 2,
         definitions=lambda: service.definitions,
         submit=service.submit,
         submit_all=service.submit_all,

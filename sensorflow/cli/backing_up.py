@@ -16,10 +16,13 @@ def backup(
 ) -> None:
     """Copy the store to a file, also while the service serves; the copy is checked."""
     from sensorflow.cli.doctor.finding import size
+    from sensorflow.cli.doctor.serving import holder
     from sensorflow.config.settings import load_settings
     from sensorflow.store.sqlite_file import back_up
 
-    store = common.home_dir / load_settings(common.home_dir, os.environ).store
+    service = holder(common.home_dir)
+    # The service may have been started with settings that this shell does not have.
+    store = service.store if service else common.home_dir / load_settings(common.home_dir, os.environ).store
     if not store.exists():
         text = f"there is no store {store}: is {common.home_dir} the home? name it with --home"
         raise CliError(ExitCode.NOT_FOUND, text)

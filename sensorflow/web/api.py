@@ -47,6 +47,8 @@ class Api:
     measures: Measures
     #: How many messages wait to be decided.
     inbox: Callable[[], int]
+    #: How many events of one token or address may wait.
+    share: int
     #: How many attempts the service runs at once.
     workers: int
     #: Lets somebody be told of what each commit changes; None: nobody.

@@ -51,6 +51,7 @@ from sensorflow.web.openapi import DOCUMENT, Document
 from sensorflow.web.problems import ProblemError
 from sensorflow.web.rehearsals import STAGE, Stage
 from sensorflow.web.routes import ANY_HOST, Route, add_routes, require_declared
+from sensorflow.web.shares import SHARES, Shares
 from sensorflow.web.stream import FEED
 
 log = structlog.get_logger(__name__)
@@ -74,6 +75,7 @@ def build_app(api: Api) -> web.Application:
     app[STOPPING] = asyncio.Event()
     app[FEED] = Feed(api)
     app[STAGE] = Stage()
+    app[SHARES] = Shares(api)
     app.on_shutdown.append(_stop_streams)
     app.on_response_prepare.append(_mark_answer)
     add_routes(app, all_routes())

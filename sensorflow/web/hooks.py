@@ -15,6 +15,7 @@ from sensorflow.web.ingest import receipts_answer, stored
 from sensorflow.web.problems import ProblemError, not_found
 from sensorflow.web.routes import Routes
 from sensorflow.web.schemas import IngestAnswer
+from sensorflow.web.shares import GREEDY, submit
 from sensorflow.web.signatures import SignatureError, secret_headers, verify
 
 #: Where senders put what names a delivery, the first that is there.
@@ -26,7 +27,10 @@ routes = Routes("Telling it")
 _DECLARED = {
     "scope": None,
     "answers": {HTTPStatus.ACCEPTED: IngestAnswer},
-    "problems": {HTTPStatus.UNAUTHORIZED: "the sender has not shown that it knows the sensor's secret"},
+    "problems": {
+        HTTPStatus.UNAUTHORIZED: "the sender has not shown that it knows the sensor's secret",
+        **GREEDY,
+    },
     "query": None,
     "accepts": {"application/json": AnyJson},
 }
@@ -52,7 +56,7 @@ async def hook(request: web.Request) -> web.Response:
         extensions={"headers": _kept_headers(request, auth)},
         content=hashlib.sha256(body).hexdigest(),
     )
-    return receipts_answer([stored(await api.submit(Observed(event=event, sensor=key)))])
+    return receipts_answer([stored(await submit(request, Observed(event=event, sensor=key)))])
 
 
 def hook_sensor(request: web.Request) -> tuple[tuple[str, str], WebhookAuth]:

@@ -33,6 +33,7 @@ from sensorflow.web.schemas import (
     ReceiptSchema,
     answer,
 )
+from sensorflow.web.shares import GREEDY, submit, submit_all
 from sensorflow.web.sources import wrong_source
 
 STRUCTURED = "application/cloudevents+json"
@@ -47,7 +48,7 @@ routes = Routes("Telling it")
     scope=Scope.EMIT,
     limited=True,
     answers={HTTPStatus.ACCEPTED: IngestAnswer},
-    problems={HTTPStatus.NOT_FOUND: "no pipeline or sensor names the dataset"},
+    problems={HTTPStatus.NOT_FOUND: "no pipeline or sensor names the dataset", **GREEDY},
 )
 async def ready(request: web.Request, body: ReadyBody) -> web.Response:
     """Take somebody's word that a dataset's partition is there."""
@@ -76,7 +77,7 @@ async def ready(request: web.Request, body: ReadyBody) -> web.Response:
         partition=partition_of_body(dataset, body.partition),
         part=part_of_body(dataset, body.part),
     )
-    return receipts_answer([stored(await api.submit(message))])
+    return receipts_answer([stored(await submit(request, message))])
 
 
 def partition_of_body(dataset: DatasetDefinition, value: str | None) -> str:
@@ -116,6 +117,7 @@ class EventsQuery(Query):
     limited=True,
     answers={HTTPStatus.ACCEPTED: IngestAnswer},
     accepts={STRUCTURED: CloudEvent, BATCH: CloudEventBatch, LINES: CloudEventLine},
+    problems=GREEDY,
 )
 async def events(request: web.Request, query: EventsQuery) -> web.Response:
     """Take CloudEvents: one, structured or binary, or many, as a batch or as lines."""
@@ -140,7 +142,7 @@ async def _one(request: web.Request, *, binary: bool) -> web.Response:
     except NoEventError as error:
         raise bad_request(str(error), *error.errors) from None
     own = caller_of(request).datasets(api.definitions())
-    return receipts_answer([stored(await api.submit(Observed(event=event, datasets=own)))])
+    return receipts_answer([stored(await submit(request, Observed(event=event, datasets=own)))])
 
 
 async def _many(request: web.Request, kind: str, *, atomic: bool) -> web.Response:
@@ -159,7 +161,7 @@ async def _many(request: web.Request, kind: str, *, atomic: bool) -> web.Respons
         raise bad_request(detail, *errors)
     own = caller_of(request).datasets(api.definitions())
     messages = [Observed(event=found, datasets=own) for _, found in members if isinstance(found, Event)]
-    told = iter(await api.submit_all(messages) if messages else ())
+    told = iter(await submit_all(request, messages) if messages else ())
     return receipts_answer(
         [
             InvalidSchema(index=place, reason=str(found))

@@ -16,6 +16,7 @@ from sensorflow.web.ingest import receipts_answer, stored
 from sensorflow.web.problems import places, unprocessable
 from sensorflow.web.routes import Routes
 from sensorflow.web.schemas import IngestAnswer, Name, iso_time
+from sensorflow.web.shares import GREEDY, submit
 from sensorflow.web.sources import wrong_source
 
 JSON = "application/json"
@@ -95,7 +96,7 @@ class LineageEvent(RootModel[RunEvent | JobEvent | DatasetEvent]):
     scope=Scope.EMIT,
     limited=True,
     answers={HTTPStatus.ACCEPTED: IngestAnswer},
-    problems={HTTPStatus.UNPROCESSABLE_ENTITY: "it is JSON and no event of OpenLineage"},
+    problems={HTTPStatus.UNPROCESSABLE_ENTITY: "it is JSON and no event of OpenLineage", **GREEDY},
     accepts={JSON: LineageEvent},
 )
 async def lineage(request: web.Request) -> web.Response:
@@ -104,7 +105,7 @@ async def lineage(request: web.Request) -> web.Response:
     require_type(request, JSON)
     event = read_lineage(json_of(await read_body(request, api.body_limit)))
     own = caller_of(request).datasets(api.definitions())
-    return receipts_answer([stored(await api.submit(Observed(event=event, datasets=own)))])
+    return receipts_answer([stored(await submit(request, Observed(event=event, datasets=own)))])
 
 
 def read_lineage(document: JsonValue) -> Event:

@@ -290,7 +290,7 @@ def _answered(status: HTTPStatus, content: Content, schemas: _Schemas) -> dict[s
 
 def _problem(words: str, status: int, schemas: _Schemas) -> dict[str, Any]:
     headers: dict[str, Any] = {"X-Request-Id": {"$ref": "#/components/headers/X-Request-Id"}}
-    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+    if status in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
         headers["Retry-After"] = {"description": "Seconds to wait.", "schema": {"type": "integer"}}
     if status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = {"description": "What is asked for.", "schema": {"type": "string"}}

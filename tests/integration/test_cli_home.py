@@ -315,6 +315,25 @@ async def test_a_backup_under_load_restores_with_every_event_that_was_acknowledg
     assert told["events"][0]["seq"] > answer["newest_event"]
 
 
+async def test_a_backup_is_of_the_store_that_the_service_writes_wherever_that_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, secret in SECRETS.items():
+        monkeypatch.setenv(name, secret)
+    home, elsewhere = make_home(tmp_path / "home"), tmp_path / "elsewhere.db"
+    stored(home)  # From before the store was moved.
+    async with serving(home, store=elsewhere) as service:
+        async with aiohttp.ClientSession() as client:
+            body = {"dataset": "orders", "partition": "2026-03-08", "id": "one"}
+            async with client.post(f"{service.url}/api/v1/ready", json=body) as response:
+                assert response.status == 202
+        ended = await asyncio.to_thread(run, "backup", str(tmp_path / "b"), "--json", "--home", str(home))
+        looked = await asyncio.to_thread(run, "doctor", "--home", str(home))
+    assert ended.code == 0, ended.err
+    assert json.loads(ended.out)["newest_event"] == 1
+    assert str(elsewhere) in looked.out
+
+
 def test_a_backup_refuses_to_overwrite_and_leaves_nothing_half_done(home: Path, tmp_path: Path) -> None:
     assert run("backup", str(tmp_path / "b"), "--home", str(home)).code == 3
     stored(home)

@@ -52,7 +52,7 @@ def _examined(common: Common, *, full: bool) -> Iterator[Finding]:
         yield wrong("definitions", text, "`sensorflow validate` names all that is wrong in them")
     service = serving.holder(place)
     yield from serving.findings(service, common.token)
-    store = place / settings.store
+    store = service.store if service else place / settings.store
     yield from kept.findings(store, thoroughly=full, now=clock.now())
     yield from files.findings(place, os.environ)
     sensors = [*definitions.sensors.values()] if definitions else []

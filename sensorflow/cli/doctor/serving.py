@@ -19,6 +19,8 @@ class Holder:
 
     pid: int
     url: str
+    #: What it writes, which its own environment may have named.
+    store: Path
 
 
 def holder(home: Path) -> Holder | None:
@@ -26,7 +28,7 @@ def holder(home: Path) -> Holder | None:
     lock = home / STATE_FOLDER / "lock"
     try:
         found = json.loads(lock.read_text(encoding="utf-8"))
-        service = Holder(int(found["pid"]), str(found["url"]))
+        service = Holder(int(found["pid"]), str(found["url"]), Path(found["store"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return service if _holds(service.pid, lock) else None

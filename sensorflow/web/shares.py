@@ -1,0 +1,77 @@
+"""A share of the inbox for each who sends: one that sends too much is told so, and the others are served."""
+
+from collections import Counter
+from collections.abc import Sequence
+from http import HTTPStatus
+
+from aiohttp import web
+
+from sensorflow.core.errors import SensorflowError
+from sensorflow.core.messages import Answer, Message
+from sensorflow.core.tokens import digest_of
+from sensorflow.web.access import EVERYBODY, caller_of
+from sensorflow.web.api import Api
+from sensorflow.web.problems import RETRY_AFTER_S, ProblemError
+
+#: What the document of the API says of it.
+GREEDY = {HTTPStatus.TOO_MANY_REQUESTS: "half of what may wait is of this token or address; try again later"}
+
+
+class Shares:
+    """Counts what each sender has sent and is not yet answered."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+        self._waiting: Counter[str] = Counter()
+
+    async def submit_all(
+        self, sender: str, messages: Sequence[Message]
+    ) -> Sequence[Answer | SensorflowError]:
+        """Put messages into the inbox and return their answers, unless the sender's share is used up.
+
+        Raises:
+            ProblemError: 429, it is.
+            SensorflowError: nothing of them is stored.
+        """
+        waiting = self._waiting[sender]
+        if waiting and waiting + len(messages) > self._api.share:
+            raise ProblemError(
+                HTTPStatus.TOO_MANY_REQUESTS,
+                f"expected at most {self._api.share} events of one token or address to wait, found {waiting} "
+                f"of this one and {len(messages)} more; send them again later",
+                headers={"Retry-After": str(RETRY_AFTER_S)},
+            )
+        self._waiting[sender] += len(messages)
+        try:
+            return await self._api.submit_all(messages)
+        finally:
+            self._waiting[sender] -= len(messages)
+            if not self._waiting[sender]:
+                del self._waiting[sender]
+
+
+SHARES = web.AppKey("shares", Shares)
+
+
+async def submit_all(request: web.Request, messages: Sequence[Message]) -> Sequence[Answer | SensorflowError]:
+    """Put what a request brings into the inbox, as far as its sender's share goes; one answer each."""
+    return await request.app[SHARES].submit_all(_sender(request), messages)
+
+
+async def submit(request: web.Request, message: Message) -> Answer:
+    """As `submit_all` for one message.
+
+    Raises:
+        SensorflowError: what is wrong with it.
+    """
+    (answer,) = await submit_all(request, (message,))
+    if isinstance(answer, SensorflowError):
+        raise answer
+    return answer
+
+
+def _sender(request: web.Request) -> str:
+    """Return the token that was asked for; the address where none was, so that nobody makes up names."""
+    if caller_of(request) is EVERYBODY:
+        return request.remote or ""
+    return digest_of(request.headers.get("Authorization", ""))
