@@ -21,10 +21,15 @@ from tests.serving import client_of, serving
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
+def chromium() -> str | None:
+    """Return where the Chromium of this machine is."""
+    return next(filter(None, map(shutil.which, BROWSERS)), None)
+
+
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
     """Give a headless Chromium of this machine."""
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    found = chromium()
     if found is None:
         pytest.skip(f"needs {' or '.join(BROWSERS)}: apt-get install chromium")
     async with async_playwright() as playwright:

@@ -1,0 +1,77 @@
+"""Many runs and many tasks: the page asks for what it shows, and no more."""
+
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import expect
+
+from tests.browser.conftest import Opener, Site
+from tests.operating import post
+from tests.serving import client_of, serving
+
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow]
+
+RUNS = 10_000
+TASKS = 1_000
+
+HOURS = """\
+name: hours
+partition: hourly
+start: 2025-01-01T00Z
+tasks: {sum: {inputs: [readings], run: ["true"]}}
+"""
+
+
+def wide_pipeline() -> str:
+    """Return a pipeline of many tasks: layers of forty, each task after three of the layer before."""
+    lines = ["name: wide", "partition: none", "tasks:"]
+    for number in range(TASKS):
+        layer, place = divmod(number, 40)
+        above = [f"t{(layer - 1) * 40 + (place + step) % 40}" for step in (0, 1, 7)] if layer else []
+        rest = f"after: [{', '.join(above)}]" if above else "inputs: [{dataset: table, partitions: latest}]"
+        lines.append(f'  t{number}: {{{rest}, run: ["true"]}}')
+    return "\n".join(lines) + "\n"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def large(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
+    """Give a service with ten thousand runs, and a pipeline of a thousand tasks."""
+    home: Path = tmp_path_factory.mktemp("large") / "home"
+    (home / "pipelines").mkdir(parents=True)
+    (home / "pipelines" / "hours.yaml").write_text(HOURS)
+    (home / "pipelines" / "wide.yaml").write_text(wide_pipeline())
+    async with serving(home) as service, client_of(service) as client:
+        backfill = {"pipeline": "hours", "from": "2025-01-01T00Z", "to": "2026-02-21T15Z"}
+        status, made = await post(client, "backfills", backfill)
+        assert (status, made["total"]) == (201, RUNS)
+        yield Site(home, service, client)
+
+
+@pytest.mark.parametrize("place", ["#/", "#/runs", "#/pipelines/hours"])
+async def test_the_first_list_of_ten_thousand_runs_is_there_without_reading_them_all(
+    opened: Opener, large: Site, place: str
+) -> None:
+    page = await opened(large.url, "nothing", allowed="status of 404")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    await page.goto(f"{large.url}/{place}", wait_until="commit")
+    await page.locator("[data-row]").first.wait_for()
+    await expect(page.get_by_role("status").get_by_text("live")).to_be_visible()
+    assert len([url for url in asked if "/api/v1/" in url]) < 12
+    rows = await page.locator("[data-row]").count()
+    assert 0 < rows <= 500
+
+
+async def test_a_graph_of_a_thousand_tasks_is_drawn_and_a_task_is_found_in_it(
+    opened: Opener, large: Site
+) -> None:
+    page = await opened(large.url, "#/pipelines/wide")
+    await expect(page.get_by_role("button", name=re.compile("^task t"))).not_to_have_count(0, timeout=30_000)
+    await page.get_by_label("Node to show the neighbourhood of").fill("t999")
+    await page.get_by_label("Node to show the neighbourhood of").press("Enter")
+    found = page.get_by_role("button", name=re.compile("^task t999,"))
+    await expect(found).to_be_visible(timeout=30_000)
+    await expect(page.get_by_role("region", name="Task t999")).to_contain_text("waiting for task t959")
