@@ -15,8 +15,8 @@ from sensorflow.config.settings import (
 from sensorflow.core.errors import DefinitionsError
 
 KEYS = (
-    "host, port, store, workers, python_workers, log_level, log_format, body_limit, batch_limit, stop_grace, "
-    "allowed_hosts, allow_private, alerts"
+    "host, port, store, workers, python_workers, log_level, log_format, body_limit, batch_limit, "
+    "header_timeout, body_timeout, connections, stop_grace, allowed_hosts, allow_private, alerts"
 )
 
 
@@ -143,7 +143,7 @@ def test_alerts_of_the_environment_are_json(tmp_path: Path) -> None:
         'environment: SENSORFLOW_ALERTS: expected a list, found "log"'
     ]
     assert mistakes(tmp_path, SENSORFLOW_ALERTS='[{"type": "mail"}]') == [
-        'environment: SENSORFLOW_ALERTS.0.type: expected one of log, webhook, found "mail"'
+        'environment: SENSORFLOW_ALERTS.0.type: expected one of log, webhook, apprise, found "mail"'
     ]
 
 

@@ -1,4 +1,4 @@
-"""A clock that is set while the service runs: no span is longer for it, no schedule time missed or doubled."""
+"""A clock that is set while the service runs: no span is longer for it, no schedule time missed or double."""
 
 import pytest
 
