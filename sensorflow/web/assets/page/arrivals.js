@@ -42,11 +42,11 @@ export function Arrivals({ partitions, late, large = false, onPick }) {
   const y = (after) => middle - Math.max(-1, Math.min(1, after / most)) * (middle - 6);
   const width = left + found.length * column + 4;
   const tardy = found.filter((each) => each.late).length;
-  const label = `${found.length} partitions, ${found.filter((each) => each.state === "ready").length} ready${timed ? `, ${tardy} late` : ""}`;
+  const label = `${found.length} ${found.length === 1 ? "partition" : "partitions"}, ${found.filter((each) => each.state === "ready").length} ready${timed || tardy ? `, ${tardy} late` : ""}`;
   return html`<div class=${large ? "scroll" : ""}><svg class="arrivals ${large ? "is-large" : ""}" width=${width} height=${height} viewBox=${`0 0 ${width} ${height}`} role="img" aria-label=${label}>
     ${timed && html`<line class="expected" x1=${left} x2=${width} y1=${middle} y2=${middle} />`}
     ${timed && large && html`<text x="0" y="14">${duration(most)} late</text><text x="0" y=${middle + 4}>expected</text><text x="0" y=${height - 6}>${duration(most)} early</text>`}
-    ${found.map((each, index) => html`<${Mark} key=${each.key ?? ""} mark=${each} x=${left + (index + 0.5) * column} y=${each.after === null ? middle : y(each.after)}
+    ${found.map((each, index) => html`<${Mark} key=${each.key ?? ""} mark=${each} x=${left + (index + 0.5) * column} y=${each.after !== null ? y(each.after) : timed && each.late ? y(most) : middle}
       middle=${middle} size=${large ? 4.5 : 2.8} column=${column} height=${height} onPick=${onPick} />`)}
   </svg></div>`;
 }

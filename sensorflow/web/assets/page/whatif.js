@@ -15,9 +15,10 @@ export async function needs(pipeline, partition, datasets) {
   const found = { run: null, first: [], inputs: new Map(), unknown: new Set() };
   for (let round = 0; round < ROUNDS; round++) {
     const comes = [...found.inputs.values()].flat().map((ready) => ({ ready }));
-    const { runs } = await post("/rehearsals", { from: now, until: now, steps: [{ make: own }, ...found.first, ...comes], retries: 0 });
+    const { runs, timeline } = await post("/rehearsals", { from: now, until: now, steps: [{ make: own }, ...found.first, ...comes], retries: 0 });
     found.run = runs.find((run) => run.pipeline === pipeline.name && (!found.run || run.partition === found.run.partition));
-    if (!found.run || !learn(found, datasets, pipeline)) break;
+    if (!found.run) throw new Error(timeline.find((entry) => entry.kind === "refused")?.text ?? "no run is made");
+    if (!learn(found, datasets, pipeline)) break;
   }
   return found;
 }
@@ -27,10 +28,8 @@ function learn(found, datasets, pipeline) {
   let news = false;
   const seen = new Set();
   for (const wait of found.run.tasks.flatMap((task) => task.waiting_for)) {
-    const step = wait.kind === "paused" ? { resume: pipeline.name }
-      : wait.kind === "previous" && wait.partition ? { make: { pipeline: pipeline.name, partition: wait.partition, force: true } } : null;
-    if (step && !found.first.some((each) => JSON.stringify(each) === JSON.stringify(step))) {
-      found.first.push(step);
+    if (wait.kind === "paused" && found.first.length === 0) {
+      found.first.push({ resume: pipeline.name });
       news = true;
     }
     const dataset = wait.kind === "dataset" ? datasets.get(wait.dataset) : null;

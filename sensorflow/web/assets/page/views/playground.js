@@ -14,7 +14,7 @@ const BEFORE = { "": ["nothing had come before", 0], day: ["after what came in t
 const MARK = "playground";
 
 export function Playground({ query }) {
-  const kind = query.kind ?? "event";
+  const kind = query.kind ?? (query.path ? "path" : query.topic ? "topic" : "event");
   const text = useSignal(query.event ?? JSON.stringify(EXAMPLE, null, 2));
   const [answer, error, busy] = [useSignal(null), useSignal(null), useSignal(false)];
   const sensors = useSignal([]);
@@ -22,7 +22,7 @@ export function Playground({ query }) {
     event?.preventDefault();
     busy.value = true;
     try {
-      if (kind === "event") filter({ event: text.value.length <= LINKED ? text.value : undefined });
+      if (kind === "event") filter({ event: text.value.length <= LINKED ? text.value : undefined, seq: undefined });
       answer.value = await matched(kind, query, text.value);
       error.value = null;
     } catch (problem) {
@@ -46,7 +46,7 @@ export function Playground({ query }) {
           <option value="">${kind === "event" ? "whoever takes what is posted" : "whoever it fits"}</option>
           ${sensors.value.map(({ pipeline, name, type }) => html`<option value=${`${pipeline}/${name}`}>${pipeline}/${name} (${type})</option>`)}</select></label>
       </div>
-      ${kind !== "path" && html`<label class="wide">${kind === "event" ? "The event: a CloudEvent, one of OpenLineage, or only some of type, source, subject, time and data; of a webhook what is sent to it" : "Payload"}
+      ${kind !== "path" && html`<label class="wide">${kind === "event" ? "The event: a CloudEvent, one of OpenLineage, or only some of type, source, subject, time and data; of a webhook what is sent to it" : "Payload, as JSON"}
         <textarea class="mono" rows="9" spellcheck="false" value=${text.value} onInput=${(event) => (text.value = event.target.value)}></textarea></label>`}
       <div class="row"><button class="primary" disabled=${busy.value}>Which rules take it?</button></div>
     </form>

@@ -45,7 +45,8 @@ function choose(kind, choices, name, value) {
 
 function Trying({ pipeline, partitions, datasets, query }) {
   const choices = chosen(query);
-  const partition = query.partition ?? pipeline.last_run?.partition ?? partitions[0]?.partition;
+  // Of a sequential pipeline only the first partition waits for no other.
+  const partition = query.partition ?? (pipeline.sequential ? pipeline.start : pipeline.last_run?.partition) ?? partitions[0]?.partition;
   const { told, error } = useRehearsal(pipeline, partition, datasets, choices, JSON.stringify(choices));
   if (!partition && pipeline.grain !== "none") {
     return html`<${Empty}>Name a partition.<//><${Partition} pipeline=${pipeline} partitions=${partitions} partition="" />`;
@@ -99,13 +100,14 @@ function Choices({ pipeline, partitions, partition, datasets, choices, needed })
       <label>Inputs come <select value=${choices.apart} onChange=${(event) => filter({ apart: event.target.value, step: undefined })}>
         ${APART.map((each) => html`<option value=${each}>${each === "0s" ? "at once" : each === "1h" ? "an hour apart" : "10 min apart"}</option>`)}</select></label>
       <button type="button" onClick=${() => filter({ fail: undefined, hold: undefined, retries: undefined, step: undefined })}>All goes well</button></div>
+    ${pipeline.sequential && pipeline.start && partition !== pipeline.start && html`<p class="quiet">Its partitions go one after the other, and here none has gone before: choose ${pipeline.start}, the first, to see one go through.</p>`}
     <div class="columns">
       <fieldset><legend>Tasks</legend>${pipeline.tasks.map((task) => html`<label key=${task.name}><span>${task.name}</span>
-        <select value=${choices.fail[task.name] ?? ""} onChange=${(event) => choose("fail", choices, task.name, event.target.value || null)}>
+        <select aria-label=${`How ${task.name} ends`} value=${choices.fail[task.name] ?? ""} onChange=${(event) => choose("fail", choices, task.name, event.target.value || null)}>
           ${Object.entries(FATES).map(([each, words]) => html`<option value=${each}>${words}</option>`)}</select></label>`)}</fieldset>
       <fieldset><legend>Inputs</legend>${outside.length === 0 && html`<p class="quiet">It reads none from outside.</p>`}
         ${outside.map((each) => html`<label key=${each.name}><span>${each.name}</span>
-        <select value=${each.name in choices.hold ? `-${choices.hold[each.name]}` : ""} onChange=${(event) => choose("hold", choices, each.name, event.target.value ? event.target.value.slice(1) : null)}>
+        <select aria-label=${`How ${each.name} comes`} value=${each.name in choices.hold ? `-${choices.hold[each.name]}` : ""} onChange=${(event) => choose("hold", choices, each.name, event.target.value ? event.target.value.slice(1) : null)}>
           <option value="">comes</option><option value="-">does not come</option>${(each.complete?.parts ?? []).map((part) => html`<option value=${`-${part}`}>without ${part}</option>`)}</select>
         ${needed?.unknown.has(each.name) && html`<small>no partition of it is known, so it does not come</small>`}</label>`)}</fieldset>
     </div></section>`;
