@@ -137,6 +137,16 @@ async def test_a_token_is_asked_for_where_one_is_wanted_and_kept_for_the_tab(
         assert token not in page.url
 
 
+async def test_a_place_that_fails_says_so_and_the_others_can_be_reached(
+    opened: Opener, busy_site: Site
+) -> None:
+    page = await opened(busy_site.url, "#/pipelines/sales/what-if?fail=%25E0")
+    await expect(page.get_by_role("alert")).to_contain_text("URI malformed")
+    await page.get_by_role("link", name="Runs").click()
+    await expect(page.get_by_role("heading", name="Runs")).to_be_visible()
+    await expect(page.get_by_role("alert")).to_have_count(0)
+
+
 async def test_the_page_says_when_the_service_is_gone(opened: Opener, tmp_path: Path) -> None:
     home = make_home(tmp_path / "home")
     async with serving(home) as service:

@@ -5,7 +5,7 @@ import { Problem } from "./parts.js";
 import { go, link, place } from "./place.js";
 import { connection, live } from "./stream.js";
 import { nextWay, way } from "./times.js";
-import { html, render, signal, useEffect, useRef, useSignal } from "./ui.js";
+import { html, render, signal, useEffect, useErrorBoundary, useRef, useSignal } from "./ui.js";
 import { Alerts } from "./views/alerts.js";
 import { Backfill, Backfills } from "./views/backfills.js";
 import { Dataset, Datasets } from "./views/datasets.js";
@@ -116,6 +116,12 @@ function TokenQuestion() {
   </form>`;
 }
 
+// A place that fails says so, and the way to all others stays.
+function Guarded({ children }) {
+  const [error, again] = useErrorBoundary();
+  return error ? html`<${Problem} error=${error} /><button type="button" onClick=${again}>Try again</button>` : children;
+}
+
 function App() {
   const [first] = place.value.path;
   const current = (path) => (path[0] === first ? "page" : undefined);
@@ -132,7 +138,7 @@ function App() {
         <${Health} />
       </div>
     </header>
-    <main id="content" tabindex="-1">${view(place.value)}</main>
+    <main id="content" tabindex="-1"><${Guarded} key=${place.value.path.join("/")}>${view(place.value)}<//></main>
     ${searchOpen.value && html`<${Search} />`}
     ${helpOpen.value && html`<${Help} />`}
   `;
