@@ -1,5 +1,5 @@
 // What a view shows: read once, read again when a notice concerns it, and never twice at once.
-import { onNotice } from "./stream.js";
+import { begun, onNotice } from "./stream.js";
 import { useEffect, useSignal } from "./ui.js";
 
 // Returns a signal of {value, error, loading}. `read(signal)` is called at first, when a dependency
@@ -18,6 +18,8 @@ export function useRead(read, dependencies, concerns = () => false) {
         return;
       }
       running = new AbortController();
+      await begun;
+      if (gone) return;
       try {
         const value = await read(running.signal);
         if (!gone) state.value = { value, error: undefined, loading: false };

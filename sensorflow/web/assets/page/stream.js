@@ -5,6 +5,11 @@ import { signal } from "./ui.js";
 // "connecting", "live" or "lost".
 export const connection = signal("connecting");
 
+// Resolved once changes are told, or cannot be: what is read from then on misses none.
+let begin;
+export const begun = new Promise((resolve) => (begin = () => ((reading = true), resolve())));
+let reading = false;
+
 const listeners = new Set();
 let lastId = "";
 
@@ -44,7 +49,11 @@ function notice(piece) {
     else if (line.startsWith("event:")) kind = line.slice(6).trim();
     else if (line.startsWith("data:")) data.push(line.slice(5).trimStart());
   }
-  if (data.length) tell(kind, JSON.parse(data.join("\n")));
+  if (!data.length) return;
+  const told = JSON.parse(data.join("\n"));
+  // Whoever reads waits for the start, so that it is no reason to read again.
+  if (reading || kind !== "reset") tell(kind, told);
+  if (!reading) begin();
 }
 
 // Follows the stream for as long as the page lives; after a break it goes on where it was.
@@ -55,6 +64,7 @@ export async function live() {
       await follow();
       wait = 500;
     } catch {
+      begin();
       wait = Math.min(wait * 2, 15000);
     }
     connection.value = "lost";

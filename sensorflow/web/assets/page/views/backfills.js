@@ -55,7 +55,7 @@ export function Backfill({ id }) {
       <span class="quiet">only ${backfill.only}, ${backfill.order} first, at most ${backfill.max_active} at once${backfill.force ? ", without waiting for inputs" : ""}</span></div>
     ${backfill.reason && html`<p>Reason: ${backfill.reason}</p>`}
     <${Progress} backfill=${backfill} />
-    <div class="row">${!backfill.cancelled_at && html`<${Action} danger label="Cancel backfill" path=${`/backfills/${backfill.id}/cancel`} cli=${["backfill", "cancel", backfill.id]}
+    <div class="row">${!backfill.cancelled_at && html`<${Action} danger label="Cancel backfill" path=${`/backfills/${backfill.id}/cancel`} cli=${["cancel", backfill.id]}
       question="Runs that it made and that have not started are taken back. What runs, runs on." />`}</div>
     <h2>Runs</h2>
     <ul>${runs.items.map((run) => html`<li data-row key=${run.id}><${State} state=${run.state} /> <a class="mono" href=${link(["runs", run.id])}>${run.partition ?? run.id}</a></li>`)}</ul>
