@@ -335,7 +335,11 @@ class Service:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        due_at = self.store.reader.next_timer_at()
+        try:
+            due_at = self.store.reader.next_timer_at()
+        except StoreError as error:
+            log.warning("the next timer cannot be read", error=str(error))
+            due_at = self._clock.now() + _STORE_RETRY_S
         if due_at is None or self._finishing:
             return
         delay_s = min(max(0.0, due_at - self._clock.now()), _CLOCK_CHECK_S)

@@ -205,6 +205,29 @@ def _failing(store: SqliteStore, refused: asyncio.Event) -> Callable[..., Awaita
     return commit
 
 
+async def test_a_read_that_fails_behind_a_commit_ends_nothing_and_delays_no_timer_for_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service_module, "_STORE_RETRY_S", 0.01)
+    async with serving(tmp_path / "state.db") as (service, recorder, store):
+        await service.submit(ready("2026-06-01"))
+        order = await recorder.orders.get()
+        failed: list[bool] = []
+        next_timer_at = store.reader.next_timer_at
+
+        def unreadable() -> float | None:
+            if not failed:
+                failed.append(True)
+                raise StoreError("the store cannot be read: disk I/O error")
+            return next_timer_at()
+
+        monkeypatch.setattr(store.reader, "next_timer_at", unreadable)
+        service.post(ended(order, AttemptState.FAILED))
+        async with asyncio.timeout(10):
+            assert (await recorder.orders.get()).number == 2
+        assert failed
+
+
 async def test_a_full_inbox_refuses_and_stores_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
