@@ -120,10 +120,8 @@ class Attempts:
     def lapsed(self, timer: TimerRow) -> None:
         """End an attempt whose callback did not come within its lease."""
         attempt = self.turn.state.attempt(timer.run_id, timer.task, int(timer.after))
-        if attempt is None or attempt.state is not AttemptState.RUNNING:
-            return
-        if self.turn.now - timer.due_at > MISSED_S:  # Nobody could call back while the service was down.
-            self._lease(attempt)
+        if attempt is not None and self.turn.now - timer.due_at > MISSED_S:
+            self._lease(attempt)  # Nobody could call back while the service was down.
             return
         self.ended(
             AttemptEnded(
@@ -195,8 +193,9 @@ class Attempts:
             if row.task in pipeline.tasks:
                 return row
             state.put_task(row._replace(state=next_state(row.state, TaskEvent.CANCELLED)))
-            if (run := state.run(row.run_id)) is not None:
-                Runs(self.turn).settle(pipeline, run)
+            run = state.run(row.run_id)
+            assert run is not None, "a run with a queued task is stored"
+            Runs(self.turn).settle(pipeline, run)
         return None
 
     def _has_begun(self, task: TaskRow) -> bool:
@@ -210,8 +209,7 @@ class Attempts:
         pipeline = self.turn.definitions.pipelines[task.pipeline]
         definition = pipeline.tasks[task.task]
         run = state.run(task.run_id)
-        if run is None:
-            raise LookupError(f"task {task.task} is queued for run {task.run_id}, which is not stored")
+        assert run is not None, "a run with a queued task is stored"
         readiness = Readiness(self.turn.definitions, state, pipeline, run.partition, run.created_at, now)
         if not (run.forced or self._has_begun(task) or readiness.holds(definition)):
             row = task._replace(state=next_state(task.state, TaskEvent.INPUTS_GONE), queued_at=None)

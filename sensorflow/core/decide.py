@@ -89,8 +89,7 @@ def _walk(turn: Turn, timer: TimerRow) -> None:
 def _reach_on(turn: Turn, timer: TimerRow) -> None:
     """Go on with the runs that an arrival concerns, behind those that were looked at."""
     row = turn.state.partition(timer.dataset, timer.partition)
-    if row is None:
-        return
+    assert row is not None, "a partition that something arrived for is kept"
     for reader in turn.definitions.readers.get(timer.dataset, ()):
         if reader.pipeline.name == timer.pipeline and timer.task in reader.tasks:
             Runs(turn).reach_by(reader, Reached(row=row, became_ready=row.ready), timer.after)

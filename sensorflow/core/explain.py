@@ -8,6 +8,7 @@ from sensorflow.core.definitions import Definitions
 from sensorflow.core.durations import describe_duration
 from sensorflow.core.errors import NotFoundError
 from sensorflow.core.lateness import expected_at
+from sensorflow.core.messages import EventState
 from sensorflow.core.partitions import bounds, iso, read_partition
 from sensorflow.core.readiness import Condition, Readiness, missing_parts
 from sensorflow.core.runs import within
@@ -118,6 +119,8 @@ def _explain(
 
 
 #: Of a pipeline without partitions, the next run is asked for when the last has ended so.
+#: More of a reason is on the event's own page.
+_LONGEST_REASON = 300
 _DONE = frozenset({RunState.SUCCEEDED, RunState.CANCELLED})
 #: States that a task of a paused pipeline does not leave by itself.
 _HELD_BY_PAUSE = frozenset({TaskState.WAITING, TaskState.QUEUED, TaskState.RETRYING})
@@ -340,12 +343,24 @@ class _Explainer:
         """Say what did arrive of the dataset last, which is often the near miss."""
         newest = self.state.newest_arrival(dataset)
         if newest is None:
-            return "; nothing of it has ever arrived"
+            return "; nothing of it has ever arrived" + self._rejected(dataset, 0.0)
+        rejected = self._rejected(dataset, newest.last_at)
         if newest.partition == key:
-            return f"; its last arrival was {_ago(self.now - newest.last_at)}"
+            return f"; its last arrival was {_ago(self.now - newest.last_at)}{rejected}"
         return (
-            f"; the last that arrived is {newest.partition or 'the whole'}, {_ago(self.now - newest.last_at)}"
+            f"; the last that arrived is {newest.partition or 'the whole'}, "
+            f"{_ago(self.now - newest.last_at)}{rejected}"
         )
+
+    def _rejected(self, dataset: str, since: float) -> str:
+        """Say what came for the dataset after that and could not be read."""
+        seen = (self.state.sensor(f.pipeline, f.name) for f in self.definitions.feeds.get(dataset, ()))
+        seq = max((row.last_rejected_seq or 0 for row in seen if row is not None), default=0)
+        event = self.state.event(seq) if seq else None
+        if event is None or event.state is not EventState.REJECTED or event.received_at < since:
+            return ""
+        reason = (event.reason or "")[:_LONGEST_REASON]
+        return f"; event {seq} came {_ago(self.now - event.received_at)} and was rejected: {reason}"
 
     def _retry(self, task: TaskDefinition, row: TaskRow) -> Wait:
         at = row.next_attempt_at or self.now
@@ -377,8 +392,7 @@ class _Explainer:
         return Wait(kind="slot", text=text)
 
     def _last_error(self, row: TaskRow | None, lead: str = ": ") -> str:
-        if row is None or self.run is None:
-            return ""
+        assert row is not None and self.run is not None, "what has failed has a row"
         attempt = self.state.attempt(self.run.id, row.task, row.attempts)
         if attempt is None or attempt.state is not AttemptState.FAILED or not attempt.error:
             return ""

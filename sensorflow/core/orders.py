@@ -56,8 +56,7 @@ def consume_news(
     """Note up to where a task without partitions has read; its order says how many arrivals that folds."""
     state = readiness.state
     for condition in read:
-        if condition.leaf is None:
-            continue
+        assert condition.leaf is not None
         dataset = condition.leaf.dataset
         folded = readiness.news(task, dataset, limit=FOLDED)
         for shown in order.inputs.get(dataset, {}).values():
@@ -73,9 +72,9 @@ def consumed_versions(read: Iterable[Condition]) -> dict[str, dict[str, int]]:
     """Return, by dataset and partition, the versions that an attempt takes."""
     consumed: dict[str, dict[str, int]] = {}
     for condition in read:
-        if condition.leaf is not None:
-            versions = consumed.setdefault(condition.leaf.dataset, {})
-            versions.update({key: row.version for key, row in (condition.ready or {}).items()})
+        assert condition.leaf is not None
+        versions = consumed.setdefault(condition.leaf.dataset, {})
+        versions.update({key: row.version for key, row in (condition.ready or {}).items()})
     return consumed
 
 
@@ -89,8 +88,7 @@ def _inputs(turn: Turn, read: Iterable[Condition]) -> dict[str, dict[str, JsonVa
     """Return, by dataset and partition, the version and the events that made it."""
     shown: dict[str, dict[str, JsonValue]] = {}
     for condition in read:
-        if condition.leaf is None:
-            continue
+        assert condition.leaf is not None
         dataset = condition.leaf.dataset
         keys = dict.fromkeys([*(condition.ready or {}), *(key for key in condition.missing if key)])
         for key in keys:
@@ -118,8 +116,7 @@ def _event(turn: Turn, part: str, seq: int) -> JsonValue:
 
 def _missing(turn: Turn, read: Iterable[Condition]) -> Iterator[JsonValue]:
     for condition in read:
-        if condition.leaf is None:
-            continue
+        assert condition.leaf is not None
         dataset = turn.definitions.datasets[condition.leaf.dataset]
         for key in condition.missing:
             parts = frozenset(turn.state.parts(dataset.name, key)) if key is not None else frozenset()

@@ -215,6 +215,5 @@ def _overlaps(dataset: DatasetDefinition, partition: str, pipeline: PipelineDefi
     own, calendar = bounds(dataset.partitioning, partition), calendar_of(pipeline.partitioning)
     first = bounds(calendar, pipeline.start) if calendar and pipeline.start else None
     last = bounds(calendar, pipeline.end) if calendar and pipeline.end else None
-    if own is None:
-        return False
+    assert own is not None, "only what has a place in time is expected"
     return (first is None or own.end > first.start) and (last is None or own.start < last.end)
