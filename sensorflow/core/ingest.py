@@ -360,5 +360,6 @@ def _count(state: State, reading: _Reading, outcome: EventState, seq: int, now: 
                 unmatched=row.unmatched + (outcome is EventState.UNMATCHED),
                 last_event_at=now,
                 last_seq=seq,
+                last_rejected_seq=seq if outcome is EventState.REJECTED else row.last_rejected_seq,
             )
         )

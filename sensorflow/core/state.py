@@ -200,6 +200,8 @@ class SensorRow(NamedTuple):
     unmatched: int = 0
     last_event_at: float | None = None
     last_seq: int | None = None
+    #: The newest event that its rule took and could not read.
+    last_rejected_seq: int | None = None
 
 
 class PipelineRow(NamedTuple):

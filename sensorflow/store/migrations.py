@@ -107,6 +107,7 @@ _FIRST_SCHEMA = (
     """CREATE TABLE sensors (
         pipeline TEXT NOT NULL, name TEXT NOT NULL, accepted INTEGER NOT NULL, duplicates INTEGER NOT NULL,
         rejected INTEGER NOT NULL, unmatched INTEGER NOT NULL, last_event_at REAL, last_seq INTEGER,
+        last_rejected_seq INTEGER,
         PRIMARY KEY (pipeline, name)
     ) WITHOUT ROWID""",
     """CREATE TABLE pipelines (

@@ -321,6 +321,18 @@ def test_why_something_has_not_fired_is_not_left_to_guessing() -> None:
         assert words in wait.text
 
 
+def test_a_waiting_task_is_told_of_the_event_that_could_not_be_read() -> None:
+    sensor = mqtt_sensor(Rule(dataset="a", partition="data.day"))
+    flow = service(pipeline("p", task("load", same("a"))), sensors=(sensor,))
+    receipt = receive(flow, seen({"day": "2026-06-31"}))
+    (wait,) = waits(flow, "p", "2026-06-01", "load")
+    assert f"event {receipt.seq} came just now and was rejected: sensor p/s could not read it" in wait.text
+    flow.clock.advance(60)
+    receive(flow, seen({"day": "2026-06-02"}))
+    (wait,) = waits(flow, "p", "2026-06-01", "load")
+    assert "rejected" not in wait.text and "the last that arrived is 2026-06-02" in wait.text
+
+
 # 15
 def test_an_event_that_a_rule_could_not_read_is_not_a_line_in_a_log_but_kept_and_redriven() -> None:
     sensor = mqtt_sensor(Rule(dataset="a", partition="data.day"))
