@@ -5,6 +5,7 @@ Each picture is drawn light and dark, as `docs/page-NAME-light.png`.
 
 import asyncio
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Literal
@@ -16,8 +17,7 @@ from tests.browser.conftest import chromium
 
 DOCS = Path(__file__).parents[2] / "docs"
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
-#: What GitHub shows of it is no wider than a thousand pixels.
-WIDTH = 1000
+WIDTH = 1200
 
 
 def first(url: str, query: str) -> str:
@@ -31,19 +31,17 @@ async def draw(page: Page, place: str, height: int, path: Path) -> None:
     await page.goto("about:blank")
     await page.goto(place)
     await expect(page.get_by_role("heading", level=1)).to_be_visible()
-    await expect(page.get_by_text("Reading ")).to_have_count(0)
-    await expect(page.get_by_text("Drawing the graph")).to_have_count(0)
+    await expect(page.get_by_text(re.compile("^(Reading|Drawing|Rehearsing) "))).to_have_count(0)
     await expect(page.get_by_role("status").get_by_text("live")).to_be_visible()
     await page.screenshot(path=path, animations="disabled")
 
 
 async def main(url: str) -> None:
     places = {
-        "overview": ("#/", 500),
+        "overview": ("#/", 480),
         "pipeline": ("#/pipelines/flight_delays?partition=2013-03-08", 620),
-        "run": (f"#/runs/{first(url, 'state=failed')}", 700),
-        "why": (f"#/runs/{first(url, 'state=waiting')}", 500),
-        "what-if": ("#/pipelines/flight_delays/what-if", 700),
+        "run": (f"#/runs/{first(url, 'state=failed')}?task=check", 760),
+        "what-if": ("#/pipelines/flight_delays/what-if?partition=2013-03-08&fail=check", 860),
     }
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=chromium())
