@@ -30,6 +30,7 @@ from sensorflow.core.vocabulary import (
     Rule,
     Selection,
 )
+from sensorflow.store.memory_state import MemoryState
 from sensorflow.testing import FakeClock
 from tests.flows import (
     DAILY,
@@ -306,6 +307,17 @@ def test_of_free_keys_none_is_expected_because_they_cannot_be_listed() -> None:
 
 
 # What an attempt is given
+
+
+async def test_an_event_that_is_no_longer_kept_is_given_by_its_number() -> None:
+    flow = service(pipeline("p", task("load", same("a"), same("b"))))
+    seq = flow.ready("a", DAY).seq
+    state = flow.store.begin()
+    assert isinstance(state, MemoryState)
+    state._drop(state.events, seq)  # As if it were older than events are kept.
+    await flow.store.commit()
+    flow.ready("b", DAY)
+    assert flow.started[0].inputs["a"][DAY] == {"version": 1, "events": [{"seq": seq}]}
 
 
 def test_the_event_of_a_file_is_given_with_its_path() -> None:
