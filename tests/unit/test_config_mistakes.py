@@ -19,6 +19,10 @@ NAME = "a name of A-Za-z0-9_- that does not start with -"
     ("text", "problem"),
     [
         ("- 1", "1:1: expected a mapping, found a list"),
+        (
+            "tasks: {t: {run: x, inputs: [{any: [a], of: [b]}]}}",
+            '1:41: tasks.t.inputs.0.of: expected no such key beside the others, found "of"',
+        ),
         ("", "1:1: expected a mapping, found nothing"),
         ("{}", "1:1: tasks: expected at least one task, found nothing"),
         ("name: p\ntasks: {}\n", "2:8: tasks: expected at least one task, found nothing"),
