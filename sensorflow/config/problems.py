@@ -99,7 +99,8 @@ def _problem(
         if key in not_yet:
             return document.problem(path, NOT_YET, at_key=True)
         if key in keys:  # Of another of the forms that may stand here.
-            return document.problem(path, f'expected no such key beside the others, found "{key}"', at_key=True)
+            words = f'expected no such key beside the others, found "{key}"'
+            return document.problem(path, words, at_key=True)
         near = suggestion(key, keys)
         words = "a known key" if near else "one of the keys " + ", ".join(keys)
         return document.problem(path, f'expected {words}, found "{key}"{near}', at_key=True)
