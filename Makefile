@@ -1,4 +1,4 @@
-# make demo | test | lint | format | clean; see CONTRIBUTING.md.
+# make demo | test | cover | mutants | lint | format | clean; see CONTRIBUTING.md.
 # PYTHON=python3.12 names the Python to build .venv with, ARGS="--once" is handed on to what is run.
 PYTHON ?= python3
 ARGS ?=
@@ -8,12 +8,14 @@ BIN := $(VENV)/bin
 # SLOW=1 or CI=true: the slow tests too.
 MARKS := $(if $(filter 1 true,$(CI) $(SLOW)),,-m "not slow")
 
-.PHONY: help demo test lint format clean
+.PHONY: help demo test cover mutants lint format clean
 .NOTPARALLEL:
 
 help:
 	@echo "make demo    a week of New York flights and weather through the service; ARGS=--once ends it"
 	@echo "make test    all tests; SLOW=1 adds the slow ones; ARGS='-k why' picks some"
+	@echo "make cover   the branches of sensorflow/core that the unit tests do not take"
+	@echo "make mutants the mistakes put into the heart of the core that no test notices; an hour or two"
 	@echo "make lint    formatting, lint, types, layers"
 	@echo "make format  put the code in the form that lint wants"
 	@echo "make clean   remove .venv, caches and builds"
@@ -23,6 +25,16 @@ demo: $(VENV)/demo.stamp
 
 test: $(VENV)/dev.stamp
 	@$(BIN)/python -m pytest $(MARKS) $(ARGS)
+
+cover: $(VENV)/dev.stamp
+	@$(BIN)/coverage run --branch --source=sensorflow.core -m pytest tests/unit -q --hypothesis-profile=ci $(ARGS)
+	@$(BIN)/coverage report --show-missing --skip-covered --fail-under=100
+
+# No dependency of development: it brings a user interface and a parser, and is run now and then.
+mutants: $(VENV)/dev.stamp
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'mutmut>=3.8,<4'
+	@$(BIN)/mutmut run $(ARGS)
+	@$(BIN)/mutmut results
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff format --check .
@@ -36,7 +48,7 @@ format: $(VENV)/dev.stamp
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info
-	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .coverage mutants
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp is the time of the last install; dev holds all that demo holds.
