@@ -1,8 +1,8 @@
 """Definitions at random: all grains of the naive calendar, all selections, chains, groups, limits."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from hypothesis import strategies as st
 
@@ -28,43 +28,103 @@ _GRAINS = (*[Grain.DAILY] * 4, Grain.HOURLY, Grain.WEEKLY, Grain.KEY, Grain.NONE
 _STARTS = {Grain.HOURLY: "2026-06-01T01Z", Grain.DAILY: "2026-06-01", Grain.WEEKLY: "2026-W23"}
 _RETRIES = RetryPolicy(max=1, delay_s=10, backoff=1, jitter=0)
 
+#: Partitions of which arrivals are, by grain.
+KEYS = {
+    Grain.HOURLY: ("2026-06-01T00Z", "2026-06-01T01Z", "2026-06-01T23Z", "2026-05-31T23Z"),
+    Grain.DAILY: ("2026-06-01", "2026-06-02", "2026-05-31"),
+    Grain.WEEKLY: ("2026-W23", "2026-W22"),
+    Grain.KEY: ("k1", "k2"),
+    Grain.NONE: ("",),
+}
+#: What comes in one go now and then: all that is in a coarser partition.
+WHOLES = {
+    Grain.HOURLY: tuple(f"2026-06-01T{hour:02}Z" for hour in range(24)),
+    Grain.DAILY: tuple(f"2026-06-{day:02}" for day in range(1, 8)),
+}
+
+T = TypeVar("T")
 Draw = Callable[[st.SearchStrategy[Any]], Any]
+
+
+class Choices(Protocol):
+    """What decides by chance."""
+
+    def number(self, low: int, high: int) -> int: ...
+    def yes(self) -> bool: ...
+    def one(self, options: Sequence[T]) -> T: ...
+    def some(self, options: Sequence[T], most: int) -> list[T]:
+        """Choose up to so many different ones."""
+
+
+class _Drawn:
+    """Hypothesis as what decides."""
+
+    def __init__(self, draw: Draw) -> None:
+        self._draw = draw
+
+    def number(self, low: int, high: int) -> int:
+        return int(self._draw(st.integers(low, high)))
+
+    def yes(self) -> bool:
+        return bool(self._draw(st.booleans()))
+
+    def one(self, options: Sequence[T]) -> T:
+        chosen: T = self._draw(st.sampled_from(options))
+        return chosen
+
+    def some(self, options: Sequence[T], most: int) -> list[T]:
+        return list(self._draw(st.lists(st.sampled_from(options), unique=True, max_size=most)))
 
 
 @st.composite
 def homes(draw: Draw) -> Definitions:
-    """Draw up to three datasets from outside, and up to three pipelines that may feed those behind them."""
-    datasets = {f"d{n}": _dataset(draw, f"d{n}") for n in range(draw(st.integers(1, 3)))}
+    return make_home(_Drawn(draw))
+
+
+@st.composite
+def changed(draw: Draw, home: Definitions) -> Definitions:
+    return change_home(_Drawn(draw), home)
+
+
+def part_of(dataset: DatasetDefinition, which: int) -> str | None:
+    """Return a part that an arrival of the dataset may be of."""
+    if dataset.complete.parts:
+        return (*sorted(dataset.complete.parts) * 3, None)[which % 7]
+    return ("x", "y", None, None)[which % 4] if dataset.complete.count else None
+
+
+def make_home(choices: Choices) -> Definitions:
+    """Make up to three datasets from outside, and up to three pipelines that may feed those behind them."""
+    datasets = {f"d{n}": _dataset(choices, f"d{n}") for n in range(choices.number(1, 3))}
     pipelines: dict[str, PipelineDefinition] = {}
-    for n in range(draw(st.integers(1, 3))):
-        made = _pipeline(draw, f"p{n}", datasets)
+    for n in range(choices.number(1, 3)):
+        made = _pipeline(choices, f"p{n}", datasets)
         pipelines[made.name] = made
         for output in (name for each in made.tasks.values() for name in each.outputs):
             datasets[output] = dataset(output, made.partitioning)
     return Definitions(pipelines=pipelines, datasets=datasets, sensors={})
 
 
-@st.composite
-def changed(draw: Draw, home: Definitions) -> Definitions:
-    """Draw an edit of one pipeline: a task or an input more or less."""
-    old = home.pipelines[draw(st.sampled_from(sorted(home.pipelines)))]
+def change_home(choices: Choices, home: Definitions) -> Definitions:
+    """Make an edit of one pipeline: a task or an input more or less."""
+    old = home.pipelines[choices.one(sorted(home.pipelines))]
     tasks = dict(old.tasks)
-    name = draw(st.sampled_from(sorted(tasks)))
+    name = choices.one(sorted(tasks))
     # A pipeline reads no output of its own or of those behind it, so that there is no cycle.
     known = {
         key: each for key, each in home.datasets.items() if key.startswith("d") or key[1:] < old.name[1:]
     }
-    match draw(st.sampled_from(["more", "fewer", "input", "no input"])):
+    match choices.one(["more", "fewer", "input", "no input"]):
         case "more":
             new = f"t{max(int(each[1:]) for each in tasks) + 10}"
-            tasks[new] = _task(draw, new, old.partitioning.grain, known, [name])
+            tasks[new] = _task(choices, new, old.partitioning.grain, known, [name])
         case "fewer" if len(tasks) > 1:
             del tasks[name]
             for each in tasks.values():
                 above = tuple(upstream for upstream in each.after if upstream != name)
                 tasks[each.name] = replace(each, after=above, when=each.when if above else When.ALL_SUCCEEDED)
         case "input":
-            more = _leaf(draw, old.partitioning.grain, known)
+            more = _leaf(choices, old.partitioning.grain, known)
             tasks[name] = replace(tasks[name], inputs=(*tasks[name].inputs, more))
         case "no input":
             tasks[name] = replace(tasks[name], inputs=tasks[name].inputs[1:])
@@ -72,58 +132,58 @@ def changed(draw: Draw, home: Definitions) -> Definitions:
     return Definitions(pipelines=pipelines, datasets=home.datasets, sensors={})
 
 
-def _dataset(draw: Draw, name: str) -> DatasetDefinition:
-    grain = draw(st.sampled_from(_GRAINS))
-    complete = draw(st.sampled_from([{}, {}, {}, {"parts": ("x", "y")}, {"count": 2}, {"quiet_s": 15.0}]))
+def _dataset(choices: Choices, name: str) -> DatasetDefinition:
+    grain = choices.one(_GRAINS)
+    complete = choices.one([{}, {}, {}, {"parts": ("x", "y")}, {"count": 2}, {"quiet_s": 15.0}])
     return dataset(name, Partitioning(grain), **complete)
 
 
-def _pipeline(draw: Draw, name: str, datasets: dict[str, DatasetDefinition]) -> PipelineDefinition:
-    grain = draw(st.sampled_from(_GRAINS))
+def _pipeline(choices: Choices, name: str, datasets: dict[str, DatasetDefinition]) -> PipelineDefinition:
+    grain = choices.one(_GRAINS)
     tasks: list[TaskDefinition] = []
-    for n in range(draw(st.integers(1, 4))):
-        made = _task(draw, f"t{n}", grain, datasets, [each.name for each in tasks])
+    for n in range(choices.number(1, 4)):
+        made = _task(choices, f"t{n}", grain, datasets, [each.name for each in tasks])
         tasks.append(made)
-    if draw(st.booleans()):
+    if choices.yes():
         tasks[-1] = replace(tasks[-1], outputs=(f"o{name[1:]}",))
     return pipeline(
         name,
         *tasks,
         partitioning=Partitioning(grain),
-        start=_STARTS.get(grain) if draw(st.sampled_from([False, False, True])) else None,
-        late=draw(st.sampled_from(LatePolicy)),
-        concurrency=draw(st.sampled_from([8, 1, 2])),
-        max_active_runs=draw(st.sampled_from([16, 1, 2])),
+        start=_STARTS.get(grain) if choices.one([False, False, True]) else None,
+        late=choices.one(list(LatePolicy)),
+        concurrency=choices.one([8, 1, 2]),
+        max_active_runs=choices.one([16, 1, 2]),
     )
 
 
 def _task(
-    draw: Draw, name: str, own: Grain, datasets: dict[str, DatasetDefinition], above: list[str]
+    choices: Choices, name: str, own: Grain, datasets: dict[str, DatasetDefinition], above: list[str]
 ) -> TaskDefinition:
-    after = tuple(draw(st.lists(st.sampled_from(above), unique=True, max_size=2))) if above else ()
+    after = tuple(choices.some(above, 2)) if above else ()
     at_least = 0 if after else 1
-    inputs = [_input(draw, own, datasets) for _ in range(draw(st.integers(at_least, 2)))]
+    inputs = [_input(choices, own, datasets) for _ in range(choices.number(at_least, 2))]
     return task(
         name,
         *inputs,
         after=after,
-        when=draw(st.sampled_from([When.ALL_SUCCEEDED, *When])) if after else When.ALL_SUCCEEDED,
-        skipped_blocks=draw(st.sampled_from([False, False, True])),
-        retries=draw(st.sampled_from([RetryPolicy(), _RETRIES])),
-        priority=draw(st.integers(0, 1)),
+        when=choices.one([When.ALL_SUCCEEDED, *When]) if after else When.ALL_SUCCEEDED,
+        skipped_blocks=choices.one([False, False, True]),
+        retries=choices.one([RetryPolicy(), _RETRIES]),
+        priority=choices.number(0, 1),
     )
 
 
-def _input(draw: Draw, own: Grain, datasets: dict[str, DatasetDefinition]) -> Input:
-    if draw(st.integers(0, 3)):
-        return _leaf(draw, own, datasets)
-    members: list[Input] = [_leaf(draw, own, datasets) for _ in range(draw(st.integers(1, 3)))]
-    if draw(st.integers(0, 3)) == 3:
-        members.append(InputGroup(needed=1, members=(_leaf(draw, own, datasets),)))
-    return InputGroup(needed=draw(st.integers(1, len(members))), members=tuple(members))
+def _input(choices: Choices, own: Grain, datasets: dict[str, DatasetDefinition]) -> Input:
+    if choices.number(0, 3):
+        return _leaf(choices, own, datasets)
+    members: list[Input] = [_leaf(choices, own, datasets) for _ in range(choices.number(1, 3))]
+    if choices.number(0, 3) == 3:
+        members.append(InputGroup(needed=1, members=(_leaf(choices, own, datasets),)))
+    return InputGroup(needed=choices.number(1, len(members)), members=tuple(members))
 
 
-def _leaf(draw: Draw, own: Grain, datasets: dict[str, DatasetDefinition]) -> DatasetInput:
+def _leaf(choices: Choices, own: Grain, datasets: dict[str, DatasetDefinition]) -> DatasetInput:
     """Draw an input that the two grains allow; those that make runs are the likelier ones."""
     usable = [
         each
@@ -131,11 +191,11 @@ def _leaf(draw: Draw, own: Grain, datasets: dict[str, DatasetDefinition]) -> Dat
         # What a pipeline without partitions makes of quiet is said in a test of its own.
         if own is not Grain.NONE or each.complete.quiet_s is None
     ]
-    read = draw(st.sampled_from(usable or list(datasets.values())))
+    read = choices.one(usable or list(datasets.values()))
     theirs = read.partitioning.grain
-    selection, options = draw(st.sampled_from(_choices(own, theirs)))
+    selection, options = choices.one(_choices(own, theirs))
     if own is not Grain.NONE:
-        options = {**options, "optional_after_s": draw(st.sampled_from([None, None, None, 20.0]))}
+        options = {**options, "optional_after_s": choices.one([None, None, None, 20.0])}
     return reads(read.name, selection, **options)
 
 

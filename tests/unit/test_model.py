@@ -57,22 +57,10 @@ from sensorflow.store.sqlite import SqliteStore
 from sensorflow.testing import FakeClock, VirtualService
 from tests.flows import NOW
 from tests.naive import CLOSED, Model, Run, Task
-from tests.random_homes import changed, homes
+from tests.random_homes import KEYS, WHOLES, changed, homes, part_of
 
 EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "60"))
 
-_KEYS = {
-    Grain.HOURLY: ("2026-06-01T00Z", "2026-06-01T01Z", "2026-06-01T23Z", "2026-05-31T23Z"),
-    Grain.DAILY: ("2026-06-01", "2026-06-02", "2026-05-31"),
-    Grain.WEEKLY: ("2026-W23", "2026-W22"),
-    Grain.KEY: ("k1", "k2"),
-    Grain.NONE: ("",),
-}
-#: What comes in one go now and then: all that is in a coarser partition.
-_WHOLES = {
-    Grain.HOURLY: tuple(f"2026-06-01T{hour:02}Z" for hour in range(24)),
-    Grain.DAILY: tuple(f"2026-06-{day:02}" for day in range(1, 8)),
-}
 _ANY = st.integers(0, 99)
 _DOWN = (AttemptState.FAILED, AttemptState.SKIPPED, AttemptState.INTERRUPTED)
 
@@ -110,14 +98,14 @@ class Checker(RuleBasedStateMachine):
     def arrive(self, which: int, key: int, part: int, whole: bool, spare: int) -> None:
         outside = [each for name, each in self.model.definitions.datasets.items() if name.startswith("d")]
         dataset = outside[which % len(outside)]
-        keys = _KEYS[dataset.partitioning.grain]
+        keys = KEYS[dataset.partitioning.grain]
         keys = (keys[key % len(keys)],)
-        if whole and dataset.partitioning.grain in _WHOLES:
-            keys = _WHOLES[dataset.partitioning.grain]
+        if whole and dataset.partitioning.grain in WHOLES:
+            keys = WHOLES[dataset.partitioning.grain]
             turn = key % len(keys)
             keys = (keys[turn:] + keys[:turn])[spare % 3 == 0 :]
         for each in keys:
-            self.bring(dataset, each, _part(dataset, part))
+            self.bring(dataset, each, part_of(dataset, part))
 
     def bring(self, dataset: DatasetDefinition, key: str, part: str | None) -> None:
         event = f"e{len(self.events)}"
@@ -288,7 +276,7 @@ class Checker(RuleBasedStateMachine):
 
     def own_keys(self, pipeline: str) -> tuple[str, ...]:
         definition = self.model.definitions.pipelines[pipeline]
-        keys = _KEYS[definition.partitioning.grain]
+        keys = KEYS[definition.partitioning.grain]
         return tuple(key for key in keys if self.model.within(definition, key))
 
     def is_whole(self, run: Run) -> bool:
@@ -411,12 +399,6 @@ class Checker(RuleBasedStateMachine):
             assert sum(run.backfill == backfill for run in active) <= most
 
 
-def _part(dataset: DatasetDefinition, which: int) -> str | None:
-    if dataset.complete.parts:
-        return (*sorted(dataset.complete.parts) * 3, None)[which % 7]
-    return ("x", "y", None, None)[which % 4] if dataset.complete.count else None
-
-
 def check_stories(examples: int, *, shrink: bool = True, **options: Any) -> None:
     phases = [Phase.explicit, Phase.reuse, Phase.generate, *([Phase.shrink] if shrink else [])]
     run_state_machine_as_test(
@@ -492,4 +474,4 @@ def test_the_checker_finds_a_planted_bug(
 ) -> None:
     monkeypatch.setattr(owner, function, planted)
     with pytest.raises(AssertionError):
-        check_stories(400, shrink=False, derandomize=True, database=None, print_blob=False)
+        check_stories(2_000, shrink=False, derandomize=True, database=None, print_blob=False)
