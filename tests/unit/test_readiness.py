@@ -75,6 +75,24 @@ def test_two_tasks_without_partitions_each_wait_for_what_they_have_not_consumed_
     assert [order.inputs["v"][""]["arrivals"] for order in flow.started] == [1, 1]
 
 
+def test_what_one_task_has_consumed_is_still_there_for_another() -> None:
+    flow = service(
+        pipeline(
+            "p",
+            task("one", newest("v"), newest("x")),
+            task("two", newest("v"), newest("w")),
+            partitioning=WHOLE,
+        ),
+        datasets=tuple(dataset(name, WHOLE) for name in "vwx"),
+    )
+    for name in "vwvx":
+        flow.ready(name)
+        flow.end_all()
+    assert [order.task for order in flow.started] == ["two", "one"]
+    assert [wait.dataset for wait in waits(flow, "p", "", "one")] == ["v", "x"]
+    assert [wait.dataset for wait in waits(flow, "p", "", "two")] == ["w"]
+
+
 def test_what_is_enough_of_a_group_is_said_with_what_is_there() -> None:
     group = InputGroup(needed=2, members=(same("a"), same("b"), same("c")))
     flow = service(pipeline("p", task("load", group)))
