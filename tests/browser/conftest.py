@@ -78,8 +78,8 @@ class Opener:
         return page
 
     async def close(self) -> None:
-        for context in self._contexts:
-            await context.close()
+        while self._contexts:
+            await self._contexts.pop().close()
 
 
 @asynccontextmanager
@@ -112,11 +112,12 @@ class Site:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def site(tmp_path: Path) -> AsyncIterator[Site]:
+async def site(tmp_path: Path, opened: Opener) -> AsyncIterator[Site]:
     """Give a service of one test, in which nothing has happened yet."""
     home = make_home(tmp_path / "home")
     async with serving(home) as service, client_of(service) as client:
         yield Site(home, service, client)
+        await opened.close()  # Else they would tell that the service has gone.
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -135,6 +135,7 @@ async def test_a_token_is_asked_for_where_one_is_wanted_and_kept_for_the_tab(
         ]
         await expect(page.locator("body")).not_to_contain_text(token)
         assert token not in page.url
+        await page.context.close()
 
 
 async def test_a_place_that_fails_says_so_and_the_others_can_be_reached(

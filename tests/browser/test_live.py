@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Locator, Page, expect
 
+from tests.access import new_token
 from tests.browser.conftest import Opener, Site
 from tests.browser.home import DAY, customers, failed_run, orders, ready, run_id, run_is
 from tests.operating import get
@@ -26,7 +27,7 @@ def state_of(name: str) -> re.Pattern[str]:
     return re.compile(rf"\bis-{name}\b")
 
 
-async def test_an_event_turns_a_node_green_without_a_reload(opened: Opener, site: Site) -> None:
+async def test_an_event_turns_a_node_green_without_a_reload(site: Site, opened: Opener) -> None:
     await orders(site.client, DAY, "eu")
     run = await run_is(site.service, "sales", DAY, "waiting")
     page = await opened(site.url, f"#/runs/{run}")
@@ -38,7 +39,7 @@ async def test_an_event_turns_a_node_green_without_a_reload(opened: Opener, site
     assert await page.evaluate("() => window.stays") is True
 
 
-async def test_a_run_that_waits_says_first_of_all_why_in_words(opened: Opener, site: Site) -> None:
+async def test_a_run_that_waits_says_first_of_all_why_in_words(site: Site, opened: Opener) -> None:
     await orders(site.client, DAY, "eu")
     run = await run_is(site.service, "sales", DAY, "waiting")
     page = await opened(site.url, f"#/runs/{run}")
@@ -53,7 +54,7 @@ async def test_a_run_that_waits_says_first_of_all_why_in_words(opened: Opener, s
 
 
 async def test_a_failed_run_is_retried_from_the_page_and_the_reason_is_kept(
-    opened: Opener, site: Site
+    site: Site, opened: Opener
 ) -> None:
     run = await failed_run(site.client, site.service)
     page = await opened(site.url, f"#/runs/{run}")
@@ -71,20 +72,21 @@ async def test_a_failed_run_is_retried_from_the_page_and_the_reason_is_kept(
     assert (operation["kind"], operation["reason"]) == ("retry", "the file is there now")
 
 
-async def test_an_action_that_is_refused_says_why_and_stays_open(opened: Opener, site: Site) -> None:
+async def test_an_action_that_is_refused_says_why_and_stays_open(site: Site, opened: Opener) -> None:
     run = await failed_run(site.client, site.service)
-    page = await opened(site.url, f"#/runs/{run}", allowed="status of 409")
+    token = await new_token(site.home, "read")
+    page = await opened(site.url, f"#/runs/{run}", allowed="status of 40[13]")
+    await page.get_by_label("Token").fill(token)
+    await page.get_by_role("button", name="Go on").click()
     await page.get_by_role("button", name="Retry").click()
     dialog = page.get_by_role("dialog", name="Retry")
-    (site.home / "checked.ok").touch()
-    async with site.client.post(f"/api/v1/runs/{run}/retry") as response:
-        assert response.status == 200
-    await run_is(site.service, "sales", DAY, "succeeded")
+    await dialog.get_by_label("Reason").fill("kept while it is refused")
     await dialog.get_by_role("button", name="Retry").click()
-    await expect(dialog.get_by_role("alert")).to_contain_text("nothing to retry")
+    await expect(dialog.get_by_role("alert")).to_contain_text("operate")
+    await expect(dialog.get_by_label("Reason")).to_have_value("kept while it is refused")
 
 
-async def test_each_action_shows_a_curl_and_a_command_that_do_the_same(opened: Opener, site: Site) -> None:
+async def test_each_action_shows_a_curl_and_a_command_that_do_the_same(site: Site, opened: Opener) -> None:
     run = await failed_run(site.client, site.service)
     page = await opened(site.url, f"#/runs/{run}")
     for label in ("Retry", "Run again"):
@@ -114,7 +116,7 @@ async def terminal(line: str) -> None:
     assert b'"status":4' not in told, told
 
 
-async def test_the_log_of_a_running_task_follows_what_it_writes(opened: Opener, site: Site) -> None:
+async def test_the_log_of_a_running_task_follows_what_it_writes(site: Site, opened: Opener) -> None:
     await ready(site.client, "files", DAY)
     run = await run_is(site.service, "export", DAY, "running")
     page = await opened(site.url, f"#/runs/{run}?task=copy")
@@ -129,7 +131,7 @@ async def test_the_log_of_a_running_task_follows_what_it_writes(opened: Opener, 
 
 
 async def test_a_backfill_is_drawn_over_partitions_and_its_plan_is_shown_first(
-    opened: Opener, site: Site
+    site: Site, opened: Opener
 ) -> None:
     page = await opened(site.url, "#/pipelines/sales")
     first, last = (page.get_by_role("rowheader", name=day) for day in ("2026-03-30", "2026-03-27"))
@@ -154,7 +156,7 @@ async def test_a_backfill_is_drawn_over_partitions_and_its_plan_is_shown_first(
     ]
 
 
-async def test_a_pipeline_is_paused_and_resumed_from_its_page(opened: Opener, site: Site) -> None:
+async def test_a_pipeline_is_paused_and_resumed_from_its_page(site: Site, opened: Opener) -> None:
     page = await opened(site.url, "#/pipelines/sales")
     for now, then in (("Pause", "Resume"), ("Resume", "Pause")):
         await page.get_by_role("button", name=now).click()
@@ -164,7 +166,7 @@ async def test_a_pipeline_is_paused_and_resumed_from_its_page(opened: Opener, si
     assert told["paused"] is False
 
 
-async def test_a_new_run_appears_in_the_list_of_runs(opened: Opener, site: Site) -> None:
+async def test_a_new_run_appears_in_the_list_of_runs(site: Site, opened: Opener) -> None:
     page = await opened(site.url, "#/runs?pipeline=sales")
     await expect(page.get_by_text("No run is so.")).to_be_visible()
     await orders(site.client, DAY)

@@ -122,6 +122,7 @@ async def test_a_place_shows_itself_and_the_browser_has_nothing_to_say(tab: Tab,
     assert tab.opens.faults == []
 
 
+@pytest.mark.slow
 async def test_a_place_has_no_barriers_in_light_and_dark(tab: Tab, place: str) -> None:
     page = await tab.go(place)
     try:

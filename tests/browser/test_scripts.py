@@ -220,6 +220,7 @@ async def test_fifty_payloads_that_arrive_while_somebody_looks_stay_text(
         await expect(page.get_by_role("main")).to_contain_text(PAYLOADS[-2])
         await expect(page.get_by_role("main")).to_contain_text(PAYLOADS[-1])
         await nothing_ran(page)
+        await page.context.close()
 
 
 async def test_even_what_would_be_taken_for_html_is_not_run(opened: Opener, hostile: Site) -> None:
