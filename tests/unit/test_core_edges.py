@@ -1,17 +1,21 @@
 """What happens at the edges: the end of the calendar, more runs than one look finds, two causes at once."""
 
+import gc
 from dataclasses import replace
 
 import pytest
 
 from sensorflow.core.clocks import DAY_S, EARLIEST
-from sensorflow.core.errors import ReadingError
+from sensorflow.core.collector import without_collector
+from sensorflow.core.errors import ConflictError, PartitionError, ReadingError
 from sensorflow.core.gates import following
 from sensorflow.core.matching import compile_pattern
 from sensorflow.core.messages import (
     CancelBackfill,
+    ClockSet,
     Made,
     MarkTask,
+    RetryTasks,
     Reviewed,
     SensorReported,
     StartBackfill,
@@ -27,6 +31,7 @@ from sensorflow.core.vocabulary import (
     Grain,
     LatePolicy,
     Partitioning,
+    RetryPolicy,
     Rule,
     Selection,
 )
@@ -39,6 +44,7 @@ from tests.flows import (
     NOW,
     WHOLE,
     dataset,
+    fail,
     fired,
     make,
     mqtt_sensor,
@@ -364,3 +370,63 @@ def test_a_number_that_does_not_fit_is_told_with_its_limits(numeric: list[object
     reason = pattern.first_mismatch({"data": {"n": -7}} if numeric != ["<", 3] else {"data": {"n": 9}})
     assert reason is not None
     assert words in reason
+
+
+# A word from outside
+
+
+def test_a_dataset_with_partitions_is_not_made_ready_without_one() -> None:
+    flow = service(pipeline("p", task("load", same("a"))))
+    with pytest.raises(PartitionError, match=r"^expected a partition: a is daily, found none$"):
+        flow.ready("a")
+
+
+def test_a_task_that_runs_is_not_retried_and_one_that_is_done_runs_again_when_its_run_has_ended() -> None:
+    flow = service(pipeline("p", task("one", same("a")), task("two", same("a"))))
+    flow.ready("a", DAY)
+    one, _ = flow.started
+    with pytest.raises(ConflictError, match=r"^task two is running; it runs by itself as soon as it can$"):
+        flow.send(RetryTasks(run_id=one.run_id, tasks=("two",)))
+    flow.end(one)
+    flow.send(RetryTasks(run_id=one.run_id, tasks=("one",)))
+    assert len(flow.started) == 2
+    flow.end_all()
+    assert [(order.task, order.generation) for order in flow.started[2:]] == [("one", 2)]
+
+
+def test_what_is_forced_waits_for_no_input_but_for_what_is_above() -> None:
+    flow = service(pipeline("p", task("one", same("a")), task("two", same("b"), after=("one",))))
+    make(flow, "p", DAY, force=True)
+    (wait,) = waits(flow, "p", DAY, "two")
+    assert (wait.kind, wait.task) == ("task", "one")
+
+
+def test_what_is_not_quiet_yet_says_when_it_is_complete() -> None:
+    flow = service(pipeline("p", task("load", same("q"))), datasets=(dataset("q", quiet_s=60),))
+    flow.ready("q", DAY)
+    (wait,) = waits(flow, "p", DAY, "load")
+    assert "it is complete 1 min after its last arrival" in wait.text
+
+
+def test_a_clock_that_was_set_hurries_what_no_file_names_and_no_schedule_that_is_not_due() -> None:
+    retried = task("load", same("a"), retries=RetryPolicy(max=1, delay_s=600))
+    flow = service(pipeline("p", retried), pipeline("q", task("nightly"), schedule="0 2 * * *"))
+    flow.send(Reviewed())
+    flow.ready("a", DAY)
+    fail(flow, flow.started[0])
+    flow.definitions = replace(
+        flow.definitions, pipelines={"p": pipeline("p", task("other")), "q": flow.definitions.pipelines["q"]}
+    )
+    flow.send(ClockSet(by_s=5.0))
+    assert flow.store.reader.next_timer_at() == NOW
+    assert flow.run_of("q", "2026-06-02") is None
+
+
+def test_a_collector_that_was_off_stays_off() -> None:
+    assert gc.isenabled()
+    with without_collector():
+        assert not gc.isenabled()
+        with without_collector():
+            pass
+        assert not gc.isenabled()
+    assert gc.isenabled()
