@@ -12,6 +12,7 @@ from sensorflow.core.messages import (
     CalledBack,
     CancelBackfill,
     CancelRun,
+    ClockSet,
     Made,
     RetryTasks,
     Reviewed,
@@ -21,8 +22,8 @@ from sensorflow.core.messages import (
 )
 from sensorflow.core.states import AttemptState, RunState, TaskState
 from sensorflow.core.vocabulary import HttpCall, PipelineDefinition, RetryPolicy
-from sensorflow.testing import VirtualService
-from tests.flows import dataset, fail, fired, make, pipeline, run_of, same, service, task
+from sensorflow.testing import FakeClock, VirtualService
+from tests.flows import NOW, dataset, fail, fired, make, pipeline, run_of, same, service, task
 
 DAY = "2026-06-01"
 ONCE_MORE = RetryPolicy(max=1, delay_s=10, backoff=1, max_delay_s=10, jitter=0)
@@ -162,3 +163,11 @@ def test_a_run_whose_pipeline_is_gone_is_neither_explained_nor_changed() -> None
         explain_run(flow.definitions, flow.store.reader, run, flow.workers, flow.clock.now())
     with pytest.raises(ConflictError, match=r"^no file defines the pipeline p any more$"):
         flow.send(RetryTasks(run_id=run.id))
+
+
+def test_a_lease_lasts_no_longer_than_it_is_though_the_clock_was_set_back() -> None:
+    flow = service(called(lease_s=60))
+    flow.ready("a", DAY)
+    flow.clock = FakeClock(NOW - 3600)
+    flow.send(ClockSet(by_s=-3600.0))
+    assert flow.store.reader.next_timer_at() == NOW - 3600 + 60
