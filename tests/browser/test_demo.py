@@ -21,7 +21,7 @@ PATIENCE_MS = 120_000.0
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def demo(tmp_path: Path) -> AsyncIterator[str]:
+async def demo(tmp_path: Path, opened: Opener) -> AsyncIterator[str]:
     """Start the demo in a copy of the repository's home, and give its address before the week begins."""
     for folder in ("pipelines", "sensors"):
         shutil.copytree(ROOT / folder, tmp_path / folder)
@@ -37,6 +37,7 @@ async def demo(tmp_path: Path) -> AsyncIterator[str]:
     assert found, said
     rest = asyncio.create_task(process.stdout.read())
     yield found[0]
+    await opened.close()
     process.terminate()
     await rest
     await process.wait()
