@@ -16,6 +16,7 @@ from tests.simulation.story import tell
 
 ROOT = Path(__file__).parents[2]
 GIVEN = os.environ.get("SIMULATION_SEEDS")
+CORES = os.cpu_count() or 1
 #: Bugs that the first few seeds find.
 SOON = {
     "an event is acknowledged before the commit",
@@ -51,13 +52,13 @@ def traces(seeds: int, hash_seed: str) -> str:
 
 
 def test_no_story_breaks_a_promise() -> None:
-    check(range(int(GIVEN or "60")))
+    check(range(int(GIVEN or "60")), jobs=CORES if GIVEN else 1)
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(GIVEN is not None, reason="so many are told as SIMULATION_SEEDS says")
 def test_no_story_of_many_breaks_a_promise() -> None:
-    check(range(60, 1_500), jobs=os.cpu_count() or 1)
+    check(range(60, 1_500), jobs=CORES)
 
 
 @pytest.mark.parametrize("seeds", [5, pytest.param(200, marks=pytest.mark.slow)])
