@@ -212,6 +212,7 @@ def hidden(place: Place) -> dict[str, tuple[str, Any]]:
     ranged = {"pipeline": "weather_report", "from": DAY, "to": DAY}
     return {
         "GET /api/v1/pipelines/{name}": (f"GET {pipeline}", None),
+        "GET /api/v1/pipelines/{name}/partitions": (f"GET {pipeline}/partitions", None),
         "GET /api/v1/pipelines/{name}/why": (f"GET {pipeline}/why?partition={DAY}", None),
         "POST /api/v1/pipelines/{name}/pause": (f"POST {pipeline}/pause", {}),
         "POST /api/v1/pipelines/{name}/resume": (f"POST {pipeline}/resume", {}),
