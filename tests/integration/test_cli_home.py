@@ -324,8 +324,10 @@ async def test_a_backup_is_of_the_store_that_the_service_writes_wherever_that_is
     stored(home)  # From before the store was moved.
     async with serving(home, store=elsewhere) as service:
         async with aiohttp.ClientSession() as client:
-            body = {"dataset": "orders", "partition": "2026-03-08", "id": "one"}
-            async with client.post(f"{service.url}/api/v1/ready", json=body) as response:
+            # Nothing runs by it: the service of this test would write its log between the lines of the verb.
+            async with client.post(
+                f"{service.url}/api/v1/ready", json={"dataset": "pushed", "id": "one"}
+            ) as response:
                 assert response.status == 202
         ended = await asyncio.to_thread(run, "backup", str(tmp_path / "b"), "--json", "--home", str(home))
         looked = await asyncio.to_thread(run, "doctor", "--home", str(home))
