@@ -323,12 +323,13 @@ async def test_a_backup_is_of_the_store_that_the_service_writes_wherever_that_is
     home, elsewhere = make_home(tmp_path / "home"), tmp_path / "elsewhere.db"
     stored(home)  # From before the store was moved.
     async with serving(home, store=elsewhere) as service:
-        async with aiohttp.ClientSession() as client:
-            # Nothing runs by it: the service of this test would write its log between the lines of the verb.
-            async with client.post(
-                f"{service.url}/api/v1/ready", json={"dataset": "pushed", "id": "one"}
-            ) as response:
-                assert response.status == 202
+        # Nothing runs by it: the service of this test would write its log between the lines of the verb.
+        body = {"dataset": "pushed", "id": "one"}
+        async with (
+            aiohttp.ClientSession() as client,
+            client.post(f"{service.url}/api/v1/ready", json=body) as response,
+        ):
+            assert response.status == 202
         ended = await asyncio.to_thread(run, "backup", str(tmp_path / "b"), "--json", "--home", str(home))
         looked = await asyncio.to_thread(run, "doctor", "--home", str(home))
     assert ended.code == 0, ended.err
