@@ -1,6 +1,5 @@
 """What every store must keep of tokens, and list for those that are limited; all stores are tested."""
 
-
 import pytest
 
 from sensorflow.core.messages import EventState
