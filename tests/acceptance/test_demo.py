@@ -114,6 +114,7 @@ def run_of(demo: Demo, pipeline: str, partition: str) -> dict[str, Any]:
     return dict(run)
 
 
+@pytest.mark.slow
 def test_the_week_runs_says_what_it_waits_for_and_is_repaired_by_hand(home: Path) -> None:
     with demo(home) as shown:
         shown.read_until("2013-03-08 check failed")

@@ -189,6 +189,7 @@ def terminal(tmp_path: Path, free_port: int) -> Iterator[Terminal]:
         started.leave()
 
 
+@pytest.mark.slow
 def test_the_quickstart_goes_as_it_says(terminal: Terminal) -> None:
     story = blocks("docs/quickstart.md")
     for block, following in zip(story, [*story[1:], Block("", "", "")], strict=True):

@@ -17,6 +17,8 @@ from sensorflow.core.vocabulary import Event
 from sensorflow.home import load_home
 from sensorflow.testing import FakeClock, VirtualService
 
+pytestmark = pytest.mark.slow
+
 YEAR = Path(__file__).parent / "year"
 AIRPORTS = {"EWR", "JFK", "LGA"}
 NEW_YORK = ZoneInfo("America/New_York")

@@ -10,7 +10,7 @@ from tests.browser.conftest import Opener, Site
 from tests.browser.home import DAY, SALES, emit, orders, run_is
 from tests.operating import get, post
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow]
 
 
 async def test_events_appear_as_they_come_and_wait_while_the_list_is_paused(

@@ -26,7 +26,7 @@ GO = """(hash) => new Promise((done) => {
   location.hash = hash;
 })"""
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow]
 
 PLACES = (
     "#/",

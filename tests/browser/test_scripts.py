@@ -14,7 +14,7 @@ from tests.browser.home import DAY, emit, make_home, ready, run_id, run_is
 from tests.operating import get, post
 from tests.serving import client_of, serving
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow]
 
 #: Each would set `window.ran` or open a dialog, had it been taken for anything but text.
 PAYLOADS = (

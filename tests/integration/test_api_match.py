@@ -286,6 +286,7 @@ async def cli(home: Path, *arguments: str, stdin: bytes = b"", **environment: st
     return process.returncode or 0, out.decode(), err.decode()
 
 
+@pytest.mark.slow
 async def test_the_verb_says_the_same_of_the_service_and_of_the_files(service: Running, home: Path) -> None:
     asked: list[tuple[Any, tuple[str, ...], str]] = [
         (order(), ("-",), f"sales/orders_posted takes it: orders {DAY} part eu\n"),

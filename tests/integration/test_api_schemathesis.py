@@ -15,6 +15,8 @@ from sensorflow.app import Running
 from tests.operating import CHAIN, KEYED, REGIONS, WHOLE
 from tests.serving import SECRETS, client_of, make_home, serving, task_state, until
 
+pytestmark = pytest.mark.slow
+
 DAY = "2026-03-08"
 #: Without `positive_data_acceptance`: whether a partition is one of the pipeline's no schema tells.
 CHECKS = (

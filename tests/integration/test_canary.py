@@ -19,6 +19,8 @@ from tests.access import bearer, control, new_token
 from tests.apart import Apart, apart
 from tests.integration.receiver import receiving
 
+pytestmark = pytest.mark.slow
+
 DAY = "2026-03-08"
 #: One for each place, so that a leak tells where it came from.
 PLACES = ("HOOK", "HMAC", "STANDARD", "MQTT", "HTTP", "HEADER", "ALERT", "TASK", "CALL", "CALL_HEADER")

@@ -11,6 +11,8 @@ from sensorflow.app import Running
 from tests.calling import Ended, asked
 from tests.serving import SECRETS, make_home, serving, task_state, until
 
+pytestmark = pytest.mark.slow
+
 DAY = "2026-03-08"
 #: How verbs are called that ask the service; in braces what may be mistaken.
 CALLS = (

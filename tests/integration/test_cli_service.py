@@ -15,6 +15,8 @@ import pytest
 from sensorflow.app import Running
 from tests.serving import SECRETS, make_home, serving, task_state, until
 
+pytestmark = pytest.mark.slow
+
 DAY = "2026-03-08"
 Cli = Callable[..., Awaitable[tuple[int, str, str]]]
 #: Where the tests run in the background SIGINT is ignored, and that is inherited.

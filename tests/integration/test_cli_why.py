@@ -17,6 +17,8 @@ from sensorflow.testing import FakeClock
 from tests.calling import asked, environment
 from tests.serving import serving, until
 
+pytestmark = pytest.mark.slow
+
 FLIGHTS = """\
 name: flights
 partition: daily

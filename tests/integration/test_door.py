@@ -19,6 +19,8 @@ from tests.access import control
 from tests.apart import apart
 from tests.serving import SECRETS, client_of, make_home, serving
 
+pytestmark = pytest.mark.slow
+
 MEBIBYTE = 1024 * 1024
 POST = b"POST /api/v1/ready HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 #: How far a client may come before it falls silent.

@@ -13,6 +13,8 @@ from sensorflow.sensors.file import FileSensor
 from tests.file_writers import WHOLE, paths
 from tests.observing import Observing
 
+pytestmark = pytest.mark.slow
+
 SETTLE_S = 0.5
 #: Whatever comes has to be found within so long after it was written.
 FOUND_WITHIN_S = 30.0

@@ -20,6 +20,8 @@ from sensorflow.store.sqlite_listing import SqliteListing
 from tests.access import add_weather, bearer, control, new_token
 from tests.serving import SECRETS, client_of, make_home, serving
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

@@ -453,6 +453,7 @@ def _went_without_unless_it_runs(self: Runs, task: TaskRow, reached: ingest.Reac
     return task.state is not TaskState.RUNNING and _went_without(self, task, reached)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("owner", "function", "planted"),
     [
