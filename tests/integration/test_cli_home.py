@@ -21,6 +21,8 @@ from tests.calling import Ended, called, environment
 from tests.conftest import BrokerAddress
 from tests.serving import SECRETS, make_home, serving, until
 
+pytestmark = pytest.mark.slow
+
 DAY = "2026-03-02"
 
 
