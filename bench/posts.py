@@ -1,4 +1,4 @@
-"""How many events that are posted one by one are on disk in a second (P1), and batches of them (P2's door).
+"""How many events that are posted one by one are on disk in a second (P1).
 
 `python -m bench.posts [--events 6000] [--repeat 5] [--connections 64]`: CloudEvents to the real service,
 matched and committed (WAL, synchronous=FULL), against the same aiohttp that answers 202 without doing
@@ -18,9 +18,10 @@ import tempfile
 import time
 import urllib.request
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from pathlib import Path
+from typing import TypeAlias
 
 from bench.http_load import Load, post, send_all
 
@@ -38,6 +39,8 @@ tasks:
   alone: {inputs: [alone], run: ["true"]}
 """
 FIRST = date(1000, 1, 1)
+#: Yields type and day of so many events.
+Mix: TypeAlias = Callable[[int], Iterator[tuple[str, date]]]
 
 
 def rearrivals(number: int) -> Iterator[tuple[str, date]]:
@@ -58,7 +61,11 @@ def joins(number: int) -> Iterator[tuple[str, date]]:
         yield ("orders", "fares", "customers")[index % 3], FIRST + timedelta(days=100 + index // 3)
 
 
-MIXES = {"re-arrivals": rearrivals, "new partitions": new_partitions, "thirds of a join": joins}
+MIXES: dict[str, Mix] = {
+    "re-arrivals": rearrivals,
+    "new partitions": new_partitions,
+    "thirds of a join": joins,
+}
 
 
 def requests(events: Iterator[tuple[str, date]], offset_days: int) -> list[bytes]:
@@ -143,13 +150,13 @@ def main() -> None:
                 compare(name, mix, ours, bare, number, words)
 
 
-def compare(name: str, mix: object, ours: int, bare: int, number: int, words: argparse.Namespace) -> None:
+def compare(name: str, mix: Mix, ours: int, bare: int, number: int, words: argparse.Namespace) -> None:
     """Measure one mix against the ceiling, in turn, and print it."""
     rates: dict[str, list[float]] = {"ours": [], "bare": []}
     waits: list[float] = []
     for turn in range(words.repeat):
         days = (number * words.repeat + turn) * 2 * words.events if mix is not rearrivals else 0
-        bodies = requests(mix(words.events), days)  # type: ignore[operator]
+        bodies = requests(mix(words.events), days)
         rates["bare"].append(measure(bare, bodies, words.connections).rate)
         load = measure(ours, bodies, words.connections)
         rates["ours"].append(load.rate)
