@@ -1,9 +1,11 @@
 """The API's document as a page, with all that it needs from here."""
 
+from functools import cache
 from importlib.resources import files
 
 from aiohttp import web
 
+from sensorflow.web.pagefiles import PageFile
 from sensorflow.web.problems import not_found
 from sensorflow.web.routes import Routes
 
@@ -30,7 +32,7 @@ routes = Routes("Service")
 @routes.get("/docs", scope=None, answers="text/html", query=None)
 async def show_docs(request: web.Request) -> web.Response:
     """Show this document as a page on which requests can be tried."""
-    return _sent("index.html", "text/html")
+    return _file("index.html", "text/html").answer(request, _HEADERS)
 
 
 @routes.get("/docs/{file}", scope=None, answers="text/javascript", query=None, documented=False)
@@ -39,11 +41,9 @@ async def show_docs_file(request: web.Request) -> web.Response:
     name = request.match_info["file"]
     if name not in _FILES:
         raise not_found(f'there is no file "{name}" of the page')
-    return _sent(name, _FILES[name])
+    return _file(name, _FILES[name]).answer(request, _HEADERS)
 
 
-def _sent(name: str, kind: str) -> web.Response:
-    response = web.Response(body=(_FOLDER / name).read_bytes(), content_type=kind, charset="utf-8")
-    response.headers.update(_HEADERS)
-    response.enable_compression()
-    return response
+@cache
+def _file(name: str, kind: str) -> PageFile:
+    return PageFile.of((_FOLDER / name).read_bytes(), kind)

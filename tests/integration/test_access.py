@@ -26,7 +26,7 @@ ROUTES = all_routes()
 #: What asks for no token: it has a scheme of its own, or holds no data.
 PUBLIC = {
     *("GET /healthz", "GET /readyz", "GET /openapi.json", "GET /docs", "GET /docs/{file}"),
-    *("GET /", "GET /page/{file:.+}"),
+    *("GET /", "GET /page/{version}/{file:.+}"),
     *("POST /hooks/{sensor}", "POST /hooks/{pipeline}/{sensor}"),
     *("OPTIONS /hooks/{sensor}", "OPTIONS /hooks/{pipeline}/{sensor}"),
     "POST /api/v1/callbacks/{token}",

@@ -12,7 +12,7 @@ from sensorflow.web.app import all_routes
 from tests.operating import failed_run, make_operators_home
 from tests.serving import SECRETS, client_of, serving
 
-PAGES = {"/", "/page/{file:.+}", "/docs", "/docs/{file}"}
+PAGES = {"/", "/page/{version}/{file:.+}", "/docs", "/docs/{file}"}
 STRICT = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 UNSAFE = re.compile(r"unsafe|https?:|\*")
 
@@ -30,8 +30,8 @@ async def test_every_answer_has_a_policy_and_only_pages_may_run_scripts_their_ow
             path = re.sub(
                 r"\{(\w+)[^}]*\}", lambda name: {"id": run, "task": "check"}.get(name[1], "x"), route.path
             )
-            if route.path == "/page/{file:.+}":
-                path = "/page/app.js"
+            if route.path == "/page/{version}/{file:.+}":
+                path = "/page/today/app.js"
             async with client.request(route.method, path) as response:
                 policy = response.headers["Content-Security-Policy"]
                 assert response.headers["X-Content-Type-Options"] == "nosniff", path

@@ -6,7 +6,6 @@ import { link } from "./place.js";
 import { onNotice } from "./stream.js";
 import { now, way } from "./times.js";
 import { html, useEffect, useRef, useSignal } from "./ui.js";
-import uPlot from "./vendor/uplot.js";
 
 const HEIGHT = 110;
 const READ_AGAIN_MS = 5000;
@@ -16,7 +15,11 @@ const stepS = (plot) => (plot.width > 560 ? 600 : 1200);
 export function Rates() {
   const again = useSignal(0);
   const minute = Math.floor(now.value / 60000);
-  const read = useRead((signal) => get("/events/rates", {}, { signal }), [again.value, minute]);
+  const read = useRead(async (signal) => {
+    // What draws is much larger than the rest of the page, which does not wait for it.
+    const [{ items }, { default: UPlot }] = await Promise.all([get("/events/rates", {}, { signal }), import("./vendor/uplot.js")]);
+    return { items, UPlot };
+  }, [again.value, minute]);
   useEffect(() => {
     let timer = 0;
     const stop = onNotice((kind) => {
@@ -31,7 +34,7 @@ export function Rates() {
   return html`<section class="rates-of" aria-label="Events of the last hour">
     <h2><a href=${link(["events"], { order: "newest" })}>Events</a> <small>of the last hour: ${words ?? "…"}</small></h2>
     <${Problem} error=${error} />
-    ${value && html`<${Line} items=${value.items} label=${`Events of each minute: ${words}`} />`}
+    ${value && html`<${Line} ...${value} label=${`Events of each minute: ${words}`} />`}
   </section>`;
 }
 
@@ -45,7 +48,7 @@ function spoken(items) {
 const clock = (at) => new Date(at * 1000).toISOString().slice(11, 16);
 const ago = (at, last) => (last - at < 60 ? "now" : `${Math.round((last - at) / 60)} min ago`);
 
-function Line({ items, label }) {
+function Line({ items, UPlot, label }) {
   const box = useRef();
   const plot = useRef(null);
   const times = way.value === "relative" ? "relative" : "utc";
@@ -57,7 +60,7 @@ function Line({ items, label }) {
     const scheme = matchMedia("(prefers-color-scheme: dark)");
     const make = () => {
       plot.current?.destroy();
-      plot.current = drawn(box.current, latest.current, times);
+      plot.current = drawn(UPlot, box.current, latest.current, times);
     };
     const resized = new ResizeObserver(([entry]) => plot.current?.setSize({ width: Math.floor(entry.contentRect.width), height: HEIGHT }));
     make();
@@ -69,12 +72,12 @@ function Line({ items, label }) {
   return html`<div class="rates" ref=${box} role="img" aria-label=${label}></div>`;
 }
 
-function drawn(box, data, times) {
+function drawn(UPlot, box, data, times) {
   const style = getComputedStyle(document.documentElement);
   const of = (name) => style.getPropertyValue(`--${name}`).trim();
   const axis = { stroke: of("quiet"), font: "11px system-ui, sans-serif", grid: { stroke: of("line"), width: 1 }, ticks: { show: false } };
   const whole = (splits) => splits.map((each) => (Number.isInteger(each) ? each.toLocaleString("en") : ""));
-  return new uPlot({
+  return new UPlot({
     width: Math.max(200, box.clientWidth), height: HEIGHT, legend: { show: false }, cursor: { show: false },
     scales: { x: { time: false }, y: { range: (_, __, most) => [0, Math.max(4, most * 1.1)] } },
     axes: [
