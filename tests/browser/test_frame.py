@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from tests.access import new_token
 from tests.browser.conftest import Opener, Site
@@ -154,3 +154,23 @@ async def test_the_page_says_when_the_service_is_gone(opened: Opener, tmp_path: 
         page = await opened(service.url, "#/runs", allowed="Failed to load resource|ERR_")
         await expect(page.get_by_role("status").get_by_text("live")).to_be_visible()
     await expect(page.get_by_role("status").get_by_text("service not reached")).to_be_visible()
+
+
+async def test_the_page_says_when_the_service_cannot_take_events_and_when_it_can_again(
+    opened: Opener, busy_site: Site
+) -> None:
+    page = await opened(busy_site.url, allowed="status of 503")
+    await expect(page.get_by_role("status").get_by_text("live")).to_be_visible()
+
+    async def refuse(route: Route) -> None:
+        body = {"status": "not ready", "problems": {"store": "no space is left on the disk"}}
+        await route.fulfill(status=503, json=body)
+
+    await page.route("**/readyz", refuse)
+    ask = "() => document.dispatchEvent(new Event('visibilitychange'))"
+    await page.evaluate(ask)
+    await expect(page.get_by_role("status").get_by_text("not ready")).to_be_visible()
+    await expect(page.get_by_role("link", name="no space is left on the disk")).to_be_visible()
+    await page.unroute("**/readyz")
+    await page.evaluate(ask)
+    await expect(page.get_by_role("status").get_by_text("live")).to_be_visible()

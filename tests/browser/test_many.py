@@ -1,12 +1,13 @@
 """Many runs and many tasks: the page asks for what it shows, and no more."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import expect
+from playwright.async_api import Route, expect
 
 from tests.browser.conftest import Opener, Site
 from tests.operating import post
@@ -16,12 +17,21 @@ pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow]
 
 RUNS = 10_000
 TASKS = 1_000
+#: More pipelines than fit on a screen.
+PIPELINES = 45
 
 HOURS = """\
 name: hours
 partition: hourly
 start: 2025-01-01T00Z
 tasks: {sum: {inputs: [readings], run: ["true"]}}
+"""
+
+
+DAYS = """\
+name: NAME
+start: 2026-03-01
+tasks: {load: {inputs: [NAME_files], run: ["true"]}}
 """
 
 
@@ -43,6 +53,9 @@ async def large(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]
     (home / "pipelines").mkdir(parents=True)
     (home / "pipelines" / "hours.yaml").write_text(HOURS)
     (home / "pipelines" / "wide.yaml").write_text(wide_pipeline())
+    for number in range(PIPELINES):
+        name = f"days_{number:02}"
+        (home / "pipelines" / f"{name}.yaml").write_text(DAYS.replace("NAME", name))
     async with serving(home) as service, client_of(service) as client:
         backfill = {"pipeline": "hours", "from": "2025-01-01T00Z", "to": "2026-02-21T15Z"}
         status, made = await post(client, "backfills", backfill)
@@ -63,6 +76,31 @@ async def test_the_first_list_of_ten_thousand_runs_is_there_without_reading_them
     assert len([url for url in asked if "/api/v1/" in url]) < 12
     rows = await page.locator("[data-row]").count()
     assert 0 < rows <= 500
+
+
+async def test_the_first_pipelines_are_shown_while_the_rest_is_on_its_way(
+    opened: Opener, large: Site
+) -> None:
+    page = await opened(large.url, "nothing", allowed="status of 404")
+    held = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await held.wait()
+        await route.continue_()
+
+    await page.route(re.compile(r"/pipelines\?.*cursor="), hold)
+    await page.goto(large.url)
+    await expect(page.locator("[data-row]")).to_have_count(30)
+    # What is not known yet is not told as a number.
+    waiting = page.get_by_role("link", name="runs waiting")
+    await expect(waiting).to_contain_text("…")
+    await page.get_by_label("Pipelines").fill("wide")
+    await expect(page.get_by_role("status").get_by_text("Reading the pipelines")).to_be_visible()
+    held.set()
+    await expect(waiting).to_contain_text(f"{RUNS:,}")
+    await expect(page.locator("[data-row]")).to_have_count(1)
+    await page.get_by_label("Pipelines").fill("")
+    await expect(page.locator("[data-row]")).to_have_count(PIPELINES + 2)
 
 
 async def test_a_graph_of_a_thousand_tasks_is_drawn_and_a_task_is_found_in_it(

@@ -62,9 +62,3 @@ export async function post(path, body = {}) {
   const response = await answered(await fetch(target(path), sent));
   return response.status === 204 ? null : response.json();
 }
-
-// The health of the service stands outside of /api/v1.
-export async function readiness() {
-  const response = await fetch("readyz", { headers: headers() });
-  return { ready: response.ok, ...(await response.json().catch(() => ({}))) };
-}

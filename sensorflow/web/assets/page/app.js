@@ -1,6 +1,7 @@
 // The page: its frame, its places, its keys.
-import { get, readiness, setToken, tokenWanted } from "./api.js";
+import { get, setToken, tokenWanted } from "./api.js";
 import { useRead } from "./data.js";
+import { health } from "./health.js";
 import { Problem } from "./parts.js";
 import { go, link, place } from "./place.js";
 import { connection, live } from "./stream.js";
@@ -55,11 +56,9 @@ function view({ path, query }) {
 }
 
 function Health() {
-  const read = useRead(readiness, [], () => false);
-  const { value, error } = read.value;
-  const well = value?.ready && connection.value !== "lost";
-  const words = error || connection.value === "lost" ? "service not reached" : value?.ready ? "live" : (value?.reason ?? "not ready");
-  return html`<span class="health ${well ? "is-well" : "is-ill"}" role="status">${well ? "●" : "▲"} ${words}</span>`;
+  const lost = health.value?.error || connection.value === "lost";
+  const [looks, words] = lost ? ["is-ill", "service not reached"] : !health.value ? ["", "asking …"] : health.value.ready ? ["is-well", "live"] : ["is-ill", "not ready"];
+  return html`<span class="health ${looks}" role="status" title=${Object.values(health.value?.problems ?? {}).join("; ")}>${looks === "is-ill" ? "▲" : "●"} ${words}</span>`;
 }
 
 function Search() {
@@ -129,7 +128,7 @@ function App() {
   return html`
     <a class="skip" href="#content" onClick=${(event) => (event.preventDefault(), document.getElementById("content").focus())}>To the content</a>
     <header>
-      <a class="brand" href=${link([])}><img src="page/icon.svg" alt="" width="22" height="22" /> sensorflow</a>
+      <a class="brand" href=${link([])}><img src=${new URL("./icon.svg", import.meta.url).pathname} alt="" width="22" height="22" /> sensorflow</a>
       <nav aria-label="Main">${NAVIGATION.map(([, words, path]) => html`<a href=${link(path)} aria-current=${current(path)}>${words}</a>`)}</nav>
       <div class="tools">
         <button type="button" onClick=${() => (searchOpen.value = true)} title="Search ( / )">Search</button>

@@ -1,6 +1,7 @@
 // The first look of a morning: is the service well, what is wrong, and how the newest partitions did.
-import { get, readiness } from "../api.js";
+import { get } from "../api.js";
 import { useRead } from "../data.js";
+import { health } from "../health.js";
 import { Heat } from "../heat.js";
 import { Empty, Problem, State } from "../parts.js";
 import { filter, link, place } from "../place.js";
@@ -9,16 +10,20 @@ import { onNotice } from "../stream.js";
 import { html, useEffect, useRef, useSignal } from "../ui.js";
 
 const RECENT = 60;
+// So many pipelines are more than fit on a screen: they are asked for first, and shown before the rest is there.
+const FIRST = 30;
+const MOST = 500;
 const RUN_STATES = ["failed", "running", "waiting", "succeeded", "cancelled"];
 const DATED = ["hourly", "daily", "weekly", "monthly"];
 
 export function Overview() {
-  const { rows, error } = usePipelines();
+  const { rows, whole, error } = usePipelines();
+  const alerts = useRead((signal) => get("/alerts", { limit: MOST }, { signal }), [], (kind) => kind === "alert").value.value;
   return html`<h1>Overview</h1>
     <${Problem} error=${error} />
-    <${Numbers} pipelines=${rows} />
-    <div class="columns"><${Wrong} /><${Rates} /></div>
-    ${rows === undefined ? !error && html`<p class="quiet" role="status">Reading the pipelines …</p>` : html`<${Pipelines} rows=${rows} />`}`;
+    <${Numbers} pipelines=${whole ? rows : undefined} alerts=${alerts?.items} />
+    <div class="columns"><${Wrong} alerts=${alerts?.items ?? []} /><${Rates} /></div>
+    ${rows === undefined ? !error && html`<p class="quiet" role="status">Reading the pipelines …</p>` : html`<${Pipelines} rows=${rows} whole=${whole} />`}`;
 }
 
 // The pipelines with their newest runs: read once, then kept by what the stream tells of each run, as
@@ -29,9 +34,16 @@ function usePipelines() {
   // What was told while an answer was on its way, which may be older.
   const meanwhile = useRef(null);
   const read = useRead(
-    (signal) => {
+    async (signal) => {
       meanwhile.current = new Map();
-      return get("/pipelines", { recent: RECENT, limit: 500 }, { signal });
+      const found = [];
+      for (let cursor, next = true; next; cursor = next) {
+        const page = await get("/pipelines", { recent: RECENT, limit: found.length ? MOST : FIRST, cursor }, { signal });
+        found.push(...page.items);
+        next = page.next;
+        if (next && rows.peek() === undefined) rows.value = page.items;
+      }
+      return found;
     },
     [again.value],
     (kind) => kind === "pipeline" || kind === "backfill",
@@ -39,7 +51,7 @@ function usePipelines() {
   const { value, error } = read.value;
   useEffect(() => {
     if (!value) return;
-    rows.value = withRuns(value.items, meanwhile.current ?? new Map()).rows;
+    rows.value = withRuns(value, meanwhile.current ?? new Map()).rows;
     meanwhile.current = null;
   }, [value]);
   useEffect(() => {
@@ -63,7 +75,7 @@ function usePipelines() {
     });
     return () => (stop(), clearTimeout(timer), clearTimeout(later));
   }, []);
-  return { rows: rows.value, error };
+  return { rows: rows.value, whole: value !== undefined, error };
 }
 
 // The pipelines with what was told of runs; `unsure` where only reading again says how counts changed.
@@ -98,20 +110,17 @@ function withRun(row, { id, partition, state, stale }) {
 
 // Numbers
 
-function Numbers({ pipelines }) {
-  const ready = useRead(readiness, [], (kind) => kind === "sensor");
+function Numbers({ pipelines, alerts }) {
   const sensors = useRead((signal) => get("/sensors", { limit: 500 }, { signal }), [], (kind) => kind === "sensor" || kind === "alert");
-  const alerts = useRead((signal) => get("/alerts", { limit: 500 }, { signal }), [], (kind) => kind === "alert");
   const down = sensors.value.value?.items.filter((sensor) => sensor.state === "down").length;
   const all = sensors.value.value?.items.length;
-  const late = alerts.value.value?.items
-    .filter((alert) => alert.kind === "late")
+  const late = alerts
+    ?.filter((alert) => alert.kind === "late")
     .reduce((sum, alert) => sum + Math.max(1, alert.partitions.length), 0);
   const count = (state) => pipelines?.reduce((sum, row) => sum + row.runs[state], 0);
-  const { value, error } = ready.value;
-  const well = value?.ready && !error;
+  const asked = health.value;
   return html`<div class="numbers">
-    <${Figure} href="readyz" state=${well ? "up" : "down"} number=${value || error ? (well ? "ready" : "not ready") : "…"} words=${well ? "the service" : (Object.values(value?.problems ?? {})[0] ?? "the service")} on=${!well} />
+    <${Figure} href="readyz" state="down" number=${asked && (asked.ready ? "ready" : "not ready")} words=${Object.values(asked?.problems ?? {})[0] ?? "the service"} on=${asked && !asked.ready} />
     <${Figure} href=${link(["sensors"])} state="down" number=${down} words=${all ? `of ${all} sensors down` : "sensors"} on=${down > 0} />
     <${Figure} href=${link(["alerts"])} state="late" number=${late} words="partitions late" on=${late > 0} />
     ${["failed", "running", "waiting"].map((state) => html`<${Figure} href=${link(["runs"], { state })} state=${state} number=${count(state)} words=${`runs ${state}`} on=${count(state) > 0} />`)}
@@ -123,19 +132,17 @@ function Figure({ href, state, number, words, on }) {
 }
 
 // What is wrong now, the newest first: the few lines that a look in the morning is for.
-function Wrong() {
-  const read = useRead((signal) => get("/alerts", { limit: 6 }, { signal }), [], (kind) => kind === "alert");
-  const { value } = read.value;
-  if (!value?.items.length) return null;
-  return html`<section class="wrong" aria-label="Open alerts"><h2><a href=${link(["alerts"])}>Wrong now</a></h2><ul>${value.items.slice(0, 5).map((alert) => html`<li key=${alert.id}>
+function Wrong({ alerts }) {
+  if (alerts.length === 0) return null;
+  return html`<section class="wrong" aria-label="Open alerts"><h2><a href=${link(["alerts"])}>Wrong now</a></h2><ul>${alerts.slice(0, 5).map((alert) => html`<li key=${alert.id}>
       <${State} state=${alert.kind === "late" ? "late" : alert.kind === "failed" ? "failed" : "down"} />
       <a href=${alert.run ? link(["runs", alert.run]) : alert.dataset ? link(["datasets", alert.dataset]) : alert.pipeline ? link(["pipelines", alert.pipeline]) : link(["sensors"])} title=${alert.text}>${alert.text}</a></li>`)}</ul>
-    ${value.items.length > 5 && html`<p class="quiet">and <a href=${link(["alerts"])}>more</a></p>`}</section>`;
+    ${alerts.length > 5 && html`<p class="quiet">and <a href=${link(["alerts"])}>more</a></p>`}</section>`;
 }
 
 // Pipelines
 
-function Pipelines({ rows }) {
+function Pipelines({ rows, whole }) {
   const { named = "", state = "" } = place.value.query;
   if (rows.length === 0) return html`<${Empty} command="sensorflow init">There is no pipeline yet.<//>`;
   const words = named.toLowerCase();
@@ -147,7 +154,7 @@ function Pipelines({ rows }) {
         <select value=${state} onChange=${(event) => filter({ state: event.target.value })}><option value="">in any state</option>
           ${[...RUN_STATES, "paused"].map((each) => html`<option value=${each} selected=${each === state}>${each}</option>`)}</select></label>
     </div>
-    ${seen.length === 0
+    ${seen.length === 0 && !whole ? html`<p class="quiet" role="status">Reading the pipelines …</p>` : seen.length === 0
       ? html`<p class="empty">No pipeline is like that. <a href=${link([])}>All of them</a></p>`
       : html`<${Heat} rows=${seen} most=${RECENT} />`}`;
 }
