@@ -33,6 +33,7 @@ class SqliteStore:
         try:
             self._prepare()
             self._reading = self._connect("ro", busy_timeout_s)
+            self._instance = self._read_instance()
         except BaseException:
             self._writer.close()
             raise
@@ -40,7 +41,6 @@ class SqliteStore:
         self._writing = SqliteState(self._writer, remembers=True)
         self._reader = SqliteState(self._reading)
         self._listing = SqliteListing(self._reading, self._reader)
-        self._instance = str(self._reading.execute(queries.INSTANCE).fetchone()[0])
 
     def _connect(self, mode: str, busy_timeout_s: float) -> sqlite3.Connection:
         try:
@@ -71,6 +71,13 @@ class SqliteStore:
                 f"{self.path}: was written by a newer version of sensorflow "
                 f"(it has {', '.join(unknown)}); use that version or a newer one"
             )
+
+    def _read_instance(self) -> str:
+        try:
+            return str(self._reading.execute(queries.INSTANCE).fetchone()[0])
+        except sqlite3.Error as error:
+            self._reading.close()
+            raise StoreError(f"{self.path}: cannot be read: {error}") from error
 
     def begin(self) -> State:
         if self._writing.is_open:
