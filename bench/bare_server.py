@@ -4,6 +4,8 @@ import sys
 
 from aiohttp import web
 
+from bench.comparison import loop_factory
+
 
 async def accept(request: web.Request) -> web.Response:
     """Read the body and answer."""
@@ -13,10 +15,12 @@ async def accept(request: web.Request) -> web.Response:
 
 def main() -> None:
     """Serve on 127.0.0.1 at the port that is given."""
-    app = web.Application()
+    app = web.Application(client_max_size=1 << 24)
     app.router.add_post("/api/v1/events", accept)
     app.router.add_get("/healthz", lambda _: _healthy())
-    web.run_app(app, host="127.0.0.1", port=int(sys.argv[1]), print=None, access_log=None)
+    web.run_app(
+        app, host="127.0.0.1", port=int(sys.argv[1]), print=None, access_log=None, loop=loop_factory()()
+    )
 
 
 async def _healthy() -> web.Response:

@@ -1,6 +1,15 @@
 """What the service asks of the world around it. Implementations live in folders of these names."""
 
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Callable,
+    Collection,
+    Coroutine,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
@@ -154,12 +163,17 @@ class AttemptPlace:
     """Where one attempt works."""
 
     home: Path
+    #: Its folder is there, the file is not.
     log: Path
+    #: Whoever runs the attempt writes it; its folder is there.
     context_file: Path
+    #: What belongs into that file: JSON, in one line.
+    context: bytes
     #: The whole environment of the attempt.
     env: Mapping[str, str]
-    #: To be called once with the process id of what runs the attempt.
-    started: Callable[[int], None]
+    #: To be called once with the process that runs the attempt: its id, and when it started as
+    #: `processes.process_started` has it.
+    started: Callable[[int, str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,11 +188,12 @@ class Outcome:
 class TaskKind(Protocol):
     """Knows how one kind of action is run."""
 
-    async def run(self, order: StartAttempt, place: AttemptPlace) -> Outcome | None:
-        """Run the attempt to its end; None where it goes on elsewhere and ends by a callback.
+    def start(self, order: StartAttempt, place: AttemptPlace) -> Coroutine[Any, Any, Outcome | None]:
+        """Start the attempt before this returns, and return what waits for its end.
 
-        Cancelling this stops the attempt and all it started (SIGTERM to the process group, after the
-        grace time SIGKILL), and returns only when nothing of it is left.
+        It gives None where the attempt goes on elsewhere and ends by a callback. Cancelling it, once it
+        waits, stops the attempt and all it started (SIGTERM to the process group, after the grace time
+        SIGKILL), and returns only when nothing of it is left.
         """
 
     async def close(self) -> None:

@@ -101,4 +101,4 @@ def _attempt_file(home: Path, run_id: str, task: str, ending: str) -> Path:
     for name in (run_id, task):
         if not _SAFE_NAME.fullmatch(name):
             raise ValueError(f"expected a plain name of letters, digits and ._-, found {name!r}")
-    return home / ".sensorflow" / "logs" / run_id / f"{task}.{ending}"
+    return Path(f"{home}/.sensorflow/logs/{run_id}/{task}.{ending}")

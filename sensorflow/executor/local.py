@@ -4,10 +4,11 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -24,11 +25,12 @@ from sensorflow.executor.attempt_files import (
 from sensorflow.executor.masking import Mask
 from sensorflow.executor.orphans import orphaned_groups
 from sensorflow.ports import AttemptKey, AttemptPlace, Outcome, Report, TaskKind
-from sensorflow.processes import process_started, stop_group
+from sensorflow.processes import stop_group
 
 _log = structlog.get_logger()
 
 _SKIPPED_EXIT_CODE = 99
+_STOPPED = "the service stopped"
 
 
 @dataclass(slots=True)
@@ -36,10 +38,13 @@ class _Attempt:
     """An attempt from its order to its end."""
 
     order: StartAttempt
-    work: "asyncio.Task[Outcome | None]"
+    #: Waits for the end.
+    work: "asyncio.Task[Outcome | None]" = field(init=False)
     #: Stands until the timeout.
     timer: asyncio.TimerHandle | None = None
     started: bool = False
+    #: True once a cancel of `work` reaches it.
+    waits: bool = False
     #: How it ends, and why, where it was told to end.
     verdict: tuple[AttemptState, str] | None = None
 
@@ -85,17 +90,16 @@ class LocalExecutor:
         key = (order.run_id, order.task, order.number)
         if key in self._attempts:
             return
-        attempt = _Attempt(
-            order, asyncio.create_task(self._work(order), name=f"attempt {'/'.join(map(str, key))}")
-        )
-        self._attempts[key] = attempt
+        if self._closing:
+            self._report_end(key, AttemptState.INTERRUPTED, None, _STOPPED)
+            return
+        self._attempts[key] = attempt = _Attempt(order)
+        attempt.work = asyncio.create_task(self._work(attempt), name=f"attempt {'/'.join(map(str, key))}")
         attempt.work.add_done_callback(partial(self._end, key))
         if order.timeout_s is not None:
             attempt.timer = asyncio.get_running_loop().call_later(
                 order.timeout_s, _stop, attempt, AttemptState.FAILED, f"timed out after {order.timeout_s:g} s"
             )
-        if self._closing:
-            self._interrupt(attempt)
 
     def stop(self, key: AttemptKey, reason: str) -> None:
         """Stop an attempt, which then ends cancelled.
@@ -127,26 +131,36 @@ class LocalExecutor:
             await kind.close()
 
     def _interrupt(self, attempt: _Attempt) -> None:
-        _stop(attempt, AttemptState.INTERRUPTED, "the service stopped")
+        _stop(attempt, AttemptState.INTERRUPTED, _STOPPED)
 
-    async def _work(self, order: StartAttempt) -> Outcome | None:
-        return await self._kinds[type(order.action)].run(order, self._place(order))
+    def _work(self, attempt: _Attempt) -> Coroutine[Any, Any, Outcome | None]:
+        """Start an attempt, and return what waits for its end."""
+        order = attempt.order
+        try:
+            end = self._kinds[type(order.action)].start(order, self._place(order))
+        except Exception as failure:  # noqa: BLE001 - that it could not start is how the attempt ends
+            end = _raised(failure)
+
+        async def wait() -> Outcome | None:
+            attempt.waits = True
+            return await end
+
+        return wait()
 
     def _place(self, order: StartAttempt) -> AttemptPlace:
         identity = (order.run_id, order.task, order.number)
         context_file = context_path(self._home, *identity)
-        context = json.dumps(context_document(order), indent=1)
         context_file.parent.mkdir(parents=True, exist_ok=True)
-        context_file.write_text(context, encoding="utf-8")
         return AttemptPlace(
             home=self._home,
             log=log_path(self._home, *identity),
             context_file=context_file,
+            context=json.dumps(context_document(order)).encode(),
             env=attempt_environment(order, self._inherited, context_file),
             started=partial(self._started, order),
         )
 
-    def _started(self, order: StartAttempt, pid: int) -> None:
+    def _started(self, order: StartAttempt, pid: int, pid_started: str) -> None:
         self._attempts[order.run_id, order.task, order.number].started = True
         self._report(
             AttemptStarted(
@@ -154,7 +168,7 @@ class LocalExecutor:
                 task=order.task,
                 number=order.number,
                 pid=pid,
-                pid_started=process_started(pid),
+                pid_started=pid_started,
             )
         )
 
@@ -187,9 +201,15 @@ def _handed_over(work: "asyncio.Task[Outcome | None]") -> bool:
 
 
 def _stop(attempt: _Attempt, state: AttemptState, reason: str) -> None:
+    if not attempt.waits:  # Nothing would stop what it has started.
+        asyncio.get_running_loop().call_soon(_stop, attempt, state, reason)
     # A second cancel would cut short what the first one began: the first verdict stands.
-    if attempt.verdict is None and attempt.work.cancel():
+    elif attempt.verdict is None and attempt.work.cancel():
         attempt.verdict = (state, reason)
+
+
+async def _raised(failure: Exception) -> Outcome:
+    raise failure
 
 
 def _ending(
@@ -203,7 +223,7 @@ def _ending(
         state, reason = attempt.verdict
         return state, None, reason
     if work.cancelled():  # The event loop is being shut down.
-        return AttemptState.INTERRUPTED, None, "the service stopped"
+        return AttemptState.INTERRUPTED, None, _STOPPED
     if failure is not None:
         return AttemptState.FAILED, None, _failure_text(failure, started=attempt.started)
     outcome = work.result()

@@ -1,13 +1,23 @@
 """Runs a program, as argv or as one `sh -c` line."""
 
 import subprocess
+from collections.abc import Coroutine
 from os import SEEK_END
 from pathlib import Path
+from typing import Any
 
 from sensorflow.core.commands import StartAttempt
 from sensorflow.core.vocabulary import Command
 from sensorflow.ports import AttemptPlace, Outcome
-from sensorflow.processes import group_ended_within, signal_name, stop_child, stop_group, wait_for_exit
+from sensorflow.processes import (
+    group_ended_within,
+    group_members,
+    process_started,
+    signal_name,
+    stop_child,
+    stop_group,
+    wait_for_exit,
+)
 from sensorflow.tasks.placeholders import filled
 
 #: What a shell answers for a program that is not there, and for one that cannot be run.
@@ -29,24 +39,29 @@ class CommandKind:
     def __init__(self, *, stop_grace_s: float = 10.0) -> None:
         self._stop_grace_s = stop_grace_s
 
-    async def run(self, order: StartAttempt, place: AttemptPlace) -> Outcome:
-        """Run the program; its output goes straight into the log."""
+    def start(self, order: StartAttempt, place: AttemptPlace) -> Coroutine[Any, Any, Outcome]:
+        """Start the program; its output goes straight into the log."""
         assert isinstance(order.action, Command)
         argv = command_line(order.action, order)
+        place.context_file.write_bytes(place.context)
         try:
             process = _spawn(argv, place)
         except FileNotFoundError as error:
             if error.filename != argv[0]:
                 raise
-            return Outcome(_NOT_FOUND, f"program not found: {argv[0]}")
+            return _over(Outcome(_NOT_FOUND, f"program not found: {argv[0]}"))
         except PermissionError as error:
             if error.filename != argv[0]:
                 raise
-            return Outcome(_NOT_RUNNABLE, f"program may not be run: {argv[0]}")
+            return _over(Outcome(_NOT_RUNNABLE, f"program may not be run: {argv[0]}"))
+        place.started(process.pid, process_started(process.pid))
+        return self._end(process, place)
+
+    async def _end(self, process: "subprocess.Popen[bytes]", place: AttemptPlace) -> Outcome:
+        """Wait until the program and all that it started have ended."""
         try:
-            place.started(process.pid)
             status = await wait_for_exit(process)
-            if not await group_ended_within(process.pid, _LINGER_S):
+            if group_members(process.pid) and not await group_ended_within(process.pid, _LINGER_S):
                 await stop_group(process.pid, self._stop_grace_s)
         except BaseException:
             await stop_child(process, self._stop_grace_s)
@@ -84,6 +99,10 @@ def _last_line(log: Path) -> str:
         lines = file.read().decode(errors="replace").split("\n")
     text = next((line.strip() for line in reversed(lines) if line.strip()), "")
     return "".join(letter if letter.isprintable() else " " for letter in text)[:_LINE_LETTERS]
+
+
+async def _over(outcome: Outcome) -> Outcome:
+    return outcome
 
 
 def _spawn(argv: list[str], place: AttemptPlace) -> "subprocess.Popen[bytes]":

@@ -1,8 +1,8 @@
 """Asks a server to do the work: one request, the context as its body."""
 
 import json
-from collections.abc import Callable
-from typing import IO
+from collections.abc import Callable, Coroutine
+from typing import IO, Any
 from urllib.parse import quote
 
 import aiohttp
@@ -45,8 +45,12 @@ class HttpKind:
         self._callback_url = callback_url
         self._resolver = resolver
 
-    async def run(self, order: StartAttempt, place: AttemptPlace) -> Outcome | None:
-        """Send the request and keep the answer in the log as it comes; None: it was handed over."""
+    def start(self, order: StartAttempt, place: AttemptPlace) -> Coroutine[Any, Any, Outcome | None]:
+        """Return what sends the request and keeps the answer in the log as it comes."""
+        place.context_file.write_bytes(place.context)
+        return self._call(order, place)
+
+    async def _call(self, order: StartAttempt, place: AttemptPlace) -> Outcome | None:
         action = order.action
         assert isinstance(action, HttpCall)
         url = request_url(action.url, order)
@@ -73,12 +77,11 @@ class HttpKind:
         """Nothing is kept between attempts."""
 
     def _body(self, order: StartAttempt, place: AttemptPlace) -> bytes:
-        context = place.context_file.read_bytes()
         assert isinstance(order.action, HttpCall)
         if not order.action.callback:
-            return context
+            return place.context
         assert order.token is not None, "an attempt that ends by a callback needs a token"
-        return json.dumps({**json.loads(context), "callback": self._callback_url(order.token)}).encode()
+        return json.dumps({**json.loads(place.context), "callback": self._callback_url(order.token)}).encode()
 
 
 def request_url(template: str, order: StartAttempt) -> URL:

@@ -1,7 +1,8 @@
 """Calls one task function after another: `python -m sensorflow.tasks.worker DESCRIPTOR`.
 
 The descriptor is the worker's end of a socket pair, over which JSON lines go. The service sends
-`{"module", "function", "log", "context_file", "env"}`; the worker answers `{"state": "stale"}`
+`{"module", "function", "log", "context_file", "env"}` and, in a line of its own, what the context
+file is to hold; the worker answers `{"state": "stale"}`
 where files that it has imported have changed and it calls nothing, else `{"state": "started"}` and
 later `{"state": "ended", "exit_code", "error", "reusable"}`. The end of the channel, at any time,
 means that the service is gone: the worker then kills its own process group.
@@ -54,12 +55,13 @@ def main() -> None:
     with channel.makefile("rb") as jobs:
         signal.signal(signal.SIGTERM, _leave)
         for line in jobs:
+            context = next(jobs)
             if _changed(sources):
                 _answer(channel, {"state": "stale"})
                 continue
             _answer(channel, {"state": "started"})
             threads = set(threading.enumerate())
-            exit_code, error = _attempt(json.loads(line), home)
+            exit_code, error = _attempt(json.loads(line), context, home)
             _restore(own_output)
             reusable = not _left_something_running(threads)
             ended = {"state": "ended", "exit_code": exit_code, "error": error, "reusable": reusable}
@@ -114,7 +116,7 @@ def _changed(sources: Sources) -> bool:
     return False
 
 
-def _attempt(job: Mapping[str, Any], home: str) -> tuple[int, str | None]:
+def _attempt(job: Mapping[str, Any], context_line: bytes, home: str) -> tuple[int, str | None]:
     """Do one job and return its exit code with, for a failure, the error in one line."""
     try:
         with Path(job["log"]).open("ab", buffering=0) as log:
@@ -125,7 +127,8 @@ def _attempt(job: Mapping[str, Any], home: str) -> tuple[int, str | None]:
         time.tzset()
         os.chdir(home)
         signal.signal(signal.SIGTERM, _leave)
-        context = TaskContext(**json.loads(Path(job["context_file"]).read_bytes()))
+        Path(job["context_file"]).write_bytes(context_line)
+        context = TaskContext(**json.loads(context_line))
         _call(_task_function(job["module"], job["function"]), context)
     except _StopRequested:
         raise

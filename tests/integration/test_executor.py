@@ -2,8 +2,9 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -74,6 +75,15 @@ async def test_the_start_is_reported_before_the_end_with_a_process_that_can_be_r
     started, ended = bench.reports.all
     assert started == bench.reports.started["run-1", "load", 1]
     assert ended == bench.reports.ended["run-1", "load", 1]
+
+
+async def test_a_command_runs_already_when_its_start_returns(bench: Bench) -> None:
+    asked = order(shell("true"))
+
+    bench.executor.start(asked)
+
+    assert bench.reports.started[key(asked)].pid
+    await bench.reports.end_of(key(asked))
 
 
 async def test_an_order_that_is_performed_twice_starts_one_attempt(bench: Bench) -> None:
@@ -366,7 +376,10 @@ class HandsOver:
     def __init__(self, then: Callable[[], object]) -> None:
         self._then = then
 
-    async def run(self, order: StartAttempt, place: AttemptPlace) -> None:
+    def start(self, order: StartAttempt, place: AttemptPlace) -> Coroutine[Any, Any, None]:
+        return self._hand_over()
+
+    async def _hand_over(self) -> None:
         asyncio.get_running_loop().call_soon(self._then)
 
     async def close(self) -> None:
