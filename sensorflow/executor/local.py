@@ -8,7 +8,7 @@ from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import structlog
 
@@ -32,6 +32,9 @@ _log = structlog.get_logger()
 _SKIPPED_EXIT_CODE = 99
 _STOPPED = "the service stopped"
 
+#: State, exit code and error.
+_Ending: TypeAlias = tuple[AttemptState, int | None, str | None]
+
 
 @dataclass(slots=True)
 class _Attempt:
@@ -39,7 +42,7 @@ class _Attempt:
 
     order: StartAttempt
     #: Waits for the end.
-    work: "asyncio.Task[Outcome | None]" = field(init=False)
+    work: "asyncio.Task[None]" = field(init=False)
     #: Stands until the timeout.
     timer: asyncio.TimerHandle | None = None
     started: bool = False
@@ -94,8 +97,9 @@ class LocalExecutor:
             self._report_end(key, AttemptState.INTERRUPTED, None, _STOPPED)
             return
         self._attempts[key] = attempt = _Attempt(order)
-        attempt.work = asyncio.create_task(self._work(attempt), name=f"attempt {'/'.join(map(str, key))}")
-        attempt.work.add_done_callback(partial(self._end, key))
+        attempt.work = asyncio.create_task(
+            self._see_through(key, attempt, self._begin(order)), name=f"attempt {'/'.join(map(str, key))}"
+        )
         if order.timeout_s is not None:
             attempt.timer = asyncio.get_running_loop().call_later(
                 order.timeout_s, _stop, attempt, AttemptState.FAILED, f"timed out after {order.timeout_s:g} s"
@@ -108,7 +112,7 @@ class LocalExecutor:
         its second end changes nothing. It is reported at once.
         """
         attempt = self._attempts.get(key)
-        if attempt is not None and not _handed_over(attempt.work):
+        if attempt is not None:
             _stop(attempt, AttemptState.CANCELLED, reason)
             return
         _log.debug("attempt does not run here, who works on it is not told", run_id=key[0], task=key[1])
@@ -133,19 +137,28 @@ class LocalExecutor:
     def _interrupt(self, attempt: _Attempt) -> None:
         _stop(attempt, AttemptState.INTERRUPTED, _STOPPED)
 
-    def _work(self, attempt: _Attempt) -> Coroutine[Any, Any, Outcome | None]:
-        """Start an attempt, and return what waits for its end."""
-        order = attempt.order
+    def _begin(self, order: StartAttempt) -> Coroutine[Any, Any, Outcome | None]:
+        """Start the work of an attempt, and return what waits for its end."""
         try:
-            end = self._kinds[type(order.action)].start(order, self._place(order))
+            return self._kinds[type(order.action)].start(order, self._place(order))
         except Exception as failure:  # noqa: BLE001 - that it could not start is how the attempt ends
-            end = _raised(failure)
+            return _raised(failure)
 
-        async def wait() -> Outcome | None:
-            attempt.waits = True
-            return await end
-
-        return wait()
+    async def _see_through(
+        self, key: AttemptKey, attempt: _Attempt, end: Coroutine[Any, Any, Outcome | None]
+    ) -> None:
+        """Wait for an attempt's end and report it: in the same turn as its start, where both are known."""
+        attempt.waits = True
+        try:
+            outcome = await end
+        except Exception as failure:  # noqa: BLE001 - whatever breaks it is how it ends
+            self._end(key, _broken(attempt, failure))
+        except BaseException:  # It was told to end, or the event loop is being shut down.
+            state, reason = attempt.verdict or (AttemptState.INTERRUPTED, _STOPPED)
+            self._end(key, (state, None, reason))
+            raise
+        else:
+            self._end(key, _ending(outcome) if outcome is not None else None)
 
     def _place(self, order: StartAttempt) -> AttemptPlace:
         identity = (order.run_id, order.task, order.number)
@@ -172,12 +185,13 @@ class LocalExecutor:
             )
         )
 
-    def _end(self, key: AttemptKey, work: "asyncio.Task[Outcome | None]") -> None:
+    def _end(self, key: AttemptKey, ending: _Ending | None) -> None:
+        """Let go of an attempt, and report its end; None: it goes on elsewhere, and ends by a callback."""
         attempt = self._attempts.pop(key)
         if attempt.timer:
             attempt.timer.cancel()
-        if not _handed_over(work):
-            self._report_end(key, *_ending(attempt, work))
+        if ending is not None:
+            self._report_end(key, *ending)
 
     def _report_end(
         self, key: AttemptKey, state: AttemptState, exit_code: int | None, error: str | None
@@ -195,11 +209,6 @@ class LocalExecutor:
         )
 
 
-def _handed_over(work: "asyncio.Task[Outcome | None]") -> bool:
-    """Tell whether the attempt goes on elsewhere, and ends by a callback."""
-    return work.done() and not work.cancelled() and work.exception() is None and work.result() is None
-
-
 def _stop(attempt: _Attempt, state: AttemptState, reason: str) -> None:
     if not attempt.waits:  # Nothing would stop what it has started.
         asyncio.get_running_loop().call_soon(_stop, attempt, state, reason)
@@ -212,22 +221,18 @@ async def _raised(failure: Exception) -> Outcome:
     raise failure
 
 
-def _ending(
-    attempt: _Attempt, work: "asyncio.Task[Outcome | None]"
-) -> tuple[AttemptState, int | None, str | None]:
-    """Return state, exit code and error of an attempt whose work is done."""
-    failure = None if work.cancelled() else work.exception()
-    if failure is not None and not isinstance(failure, OSError | ValueError):
+def _broken(attempt: _Attempt, failure: Exception) -> _Ending:
+    """Return how an attempt ends that could not be started, or seen through."""
+    if not isinstance(failure, OSError | ValueError):
         _log.error("attempt broke", run_id=attempt.order.run_id, task=attempt.order.task, exc_info=failure)
-    if attempt.verdict and (failure is not None or work.cancelled()):
+    if attempt.verdict:
         state, reason = attempt.verdict
         return state, None, reason
-    if work.cancelled():  # The event loop is being shut down.
-        return AttemptState.INTERRUPTED, None, _STOPPED
-    if failure is not None:
-        return AttemptState.FAILED, None, _failure_text(failure, started=attempt.started)
-    outcome = work.result()
-    assert outcome is not None, "what was handed over has not ended"
+    return AttemptState.FAILED, None, _failure_text(failure, started=attempt.started)
+
+
+def _ending(outcome: Outcome) -> _Ending:
+    """Return what the outcome of an attempt means."""
     if outcome.exit_code == 0:
         return AttemptState.SUCCEEDED, 0, outcome.error
     if outcome.exit_code == _SKIPPED_EXIT_CODE:
