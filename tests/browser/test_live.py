@@ -131,6 +131,43 @@ async def test_the_log_of_a_running_task_follows_what_it_writes(site: Site, open
     await expect(node(page, "copy")).to_have_class(state_of("succeeded"))
 
 
+async def test_the_whole_log_is_saved_also_where_the_service_wants_a_token(
+    site: Site, opened: Opener
+) -> None:
+    run = await failed_run(site.client, site.service)
+    page = await opened(site.url, f"#/runs/{run}?task=check", allowed="status of 401")
+    token = await new_token(site.home, "read")
+    await page.reload()
+    await page.get_by_label("Token").fill(token)
+    await page.get_by_role("button", name="Go on").click()
+    async with page.expect_download() as told:
+        await page.get_by_role("button", name="save the whole").click()
+    download = await told.value
+    assert download.suggested_filename == f"sales-{DAY}-check-1.log"
+    assert "no checked.ok" in (await download.path()).read_text()
+
+
+async def test_a_question_stays_open_while_what_it_is_about_changes(site: Site, opened: Opener) -> None:
+    await orders(site.client, DAY, "eu")
+    run = await run_is(site.service, "sales", DAY, "waiting")
+    page = await opened(site.url, f"#/runs/{run}")
+    await page.get_by_role("button", name="Force").click()
+    dialog = page.get_by_role("dialog", name="Force")
+    await dialog.get_by_label("Reason").fill("typed before")
+    await orders(site.client, DAY, "us")
+    await customers(site.client, DAY)
+    await expect(node(page, "check")).to_have_class(state_of("failed"))
+    # The place behind it has moved on, and its button is no longer there.
+    await expect(page.get_by_role("button", name="Force", include_hidden=True)).to_have_count(1)
+    await expect(dialog.get_by_label("Reason")).to_have_value("typed before")
+    await page.keyboard.press("Escape")
+    await expect(dialog).to_have_count(0)
+    await page.get_by_role("button", name="Retry").click()
+    await page.evaluate("() => (location.hash = '#/runs')")
+    await expect(page.get_by_role("heading", name="Runs")).to_be_visible()
+    await expect(page.get_by_role("dialog")).to_have_count(0)
+
+
 async def test_a_backfill_is_drawn_over_partitions_and_its_plan_is_shown_first(
     site: Site, opened: Opener
 ) -> None:

@@ -2,7 +2,7 @@
 import { get, setToken, tokenWanted } from "./api.js";
 import { useRead } from "./data.js";
 import { health } from "./health.js";
-import { Problem } from "./parts.js";
+import { Asked, Problem } from "./parts.js";
 import { go, link, place } from "./place.js";
 import { connection, live } from "./stream.js";
 import { nextWay, way } from "./times.js";
@@ -138,6 +138,7 @@ function App() {
       </div>
     </header>
     <main id="content" tabindex="-1"><${Guarded} key=${place.value.path.join("/")}>${view(place.value)}<//></main>
+    <${Asked} place=${place.value.path.join("/")} />
     ${searchOpen.value && html`<${Search} />`}
     ${helpOpen.value && html`<${Help} />`}
   `;

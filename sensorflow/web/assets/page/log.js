@@ -1,14 +1,15 @@
 // The output of an attempt: its end, growing while the attempt runs.
-import { headers, target } from "./api.js";
+import { getText, headers, target } from "./api.js";
 import { Problem } from "./parts.js";
 import { filter } from "./place.js";
 import { html, useEffect, useLayoutEffect, useRef, useSignal } from "./ui.js";
 
-// More than this is cut off at the front: the whole is one click away.
+// More than this is cut off at the front; the whole can be saved.
 const SHOWN = 200_000;
 
 export function Log({ run, task, attempt }) {
   const text = useSignal("");
+  const saving = useSignal(false);
   const error = useSignal(null);
   const box = useRef();
   const follows = useRef(true);
@@ -30,12 +31,23 @@ export function Log({ run, task, attempt }) {
   useLayoutEffect(() => {
     if (follows.current && box.current) box.current.scrollTop = box.current.scrollHeight;
   }, [text.value]);
+  const save = async () => {
+    saving.value = true;
+    try {
+      const number = attempt ?? newest;
+      offer(await getText(path, { attempt: number }), [run.pipeline, run.partition, task, number].filter(Boolean).join("-"));
+    } catch (problem) {
+      error.value = problem;
+    }
+    saving.value = false;
+  };
   const scrolled = ({ target: { scrollTop, scrollHeight, clientHeight } }) => (follows.current = scrollTop + clientHeight >= scrollHeight - 4);
   return html`<section class="panel" aria-label=${`Log of ${task}`}>
     <div class="row"><h2 style=${{ margin: 0 }}>Log of ${task} <small>attempt ${attempt ?? newest ?? "none yet"}</small></h2>
-      <a href=${target(path, { attempt })} target="_blank" rel="noreferrer">whole</a>
+      ${begun && html`<button type="button" class="small" disabled=${saving.value} onClick=${save}>save the whole</button>`}
       <button type="button" class="small" onClick=${() => filter({ task: undefined, attempt: undefined })}>close</button></div>
     <${Problem} error=${error.value} />
+    ${text.value.length === SHOWN && html`<p class="quiet">Only its end is shown.</p>`}
     ${begun ? html`<pre class="log" tabindex="0" ref=${box} onScroll=${scrolled}>${text.value || "nothing has been written yet"}</pre>` : html`<p class="quiet">It has not started yet.</p>`}
   </section>`;
 }
@@ -49,4 +61,13 @@ async function read(url, signal, take) {
     if (done) return;
     take(value);
   }
+}
+
+// Gives a text to whoever asked for it, as a file: a link to it would come without the token.
+function offer(text, name) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([text], { type: "text/plain" }));
+  link.download = `${name.replaceAll(/[^\w.=+-]+/g, "_")}.log`;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }

@@ -1,7 +1,7 @@
 // What all views are put together from.
 import { ApiError, post, token } from "./api.js";
 import { shown } from "./times.js";
-import { html, useEffect, useRef, useSignal } from "./ui.js";
+import { html, signal, useEffect, useRef, useSignal } from "./ui.js";
 
 // A state has a colour, a shape and a letter, so that none of them is needed alone.
 export const SHAPES = {
@@ -84,51 +84,59 @@ export function asCli(words) {
   return `sensorflow ${words.map((word) => quoted(String(word))).join(" ")}`;
 }
 
-// A button that opens a question: what will be done, why, and how to do the same by curl and on the
-// command line. `body` is sent with the reason; `then` is called with the answer.
-export function Action({ label, question, path, body = {}, cli, then, danger = false, disabled = false, children, reason = true }) {
+// The question that is open, as its button asks it. It is shown outside of the place that asked, so that it stays
+// while what it is about changes: the service judges what is sent.
+const asked = signal(null);
+
+// A button that opens a question: what will be done, why, and how to do the same by curl and on the command line.
+// `body` is sent with the reason; `choice` lets one of some `options` be taken, which `with` makes body and words of.
+export function Action({ label, danger = false, ...more }) {
+  return html`<button type="button" class=${danger ? "danger" : ""} onClick=${() => (asked.value = { label, danger, ...more })}>${label}</button>`;
+}
+
+// Shows the question that is open, for as long as the page stays at `place`.
+export function Asked({ place }) {
+  useEffect(() => () => (asked.value = null), [place]);
+  return asked.value && html`<${Question} ...${asked.value} />`;
+}
+
+function Question({ label, question, path, body = {}, cli, danger, choice, reason = "kept" }) {
   const dialog = useRef();
-  const why = useSignal("");
-  const busy = useSignal(false);
-  const error = useSignal(null);
-  const opened = useSignal(false);
-  const sent = () => (why.value ? { ...body, reason: why.value } : body);
-  const command = () => [...cli, ...(why.value ? ["--reason", why.value] : [])];
-  useEffect(() => {
-    if (opened.value && !dialog.current.open) dialog.current.showModal();
-  }, [opened.value]);
+  const [why, taken, busy, error] = [useSignal(""), useSignal(""), useSignal(false), useSignal(null)];
+  useEffect(() => dialog.current.showModal(), []);
+  const chosen = taken.value ? choice.with(taken.value) : { body: {}, cli: [] };
+  const sent = { ...body, ...chosen.body, ...(why.value ? { reason: why.value } : {}) };
+  const command = [...cli, ...chosen.cli, ...(why.value ? ["--reason", why.value] : [])];
   const act = async (event) => {
     event.preventDefault();
     busy.value = true;
     error.value = null;
     try {
-      const answer = await post(path, sent());
-      opened.value = false;
-      dialog.current.close();
-      then?.(answer);
+      await post(path, sent);
+      dialog.current?.close();
     } catch (problem) {
       error.value = problem;
     }
     busy.value = false;
   };
-  return html`<button type="button" class=${danger ? "danger" : ""} disabled=${disabled} onClick=${() => (opened.value = true)}>${label}</button>
-    ${opened.value && html`<dialog ref=${dialog} onClose=${() => (opened.value = false)} aria-label=${label}>
-      <form method="dialog" onSubmit=${act}>
-        <h2>${label}</h2>
-        <p>${question}</p>
-        ${children}
-        ${reason && html`<label>Reason (kept) <input name="reason" value=${why.value} onInput=${(event) => (why.value = event.target.value)} maxlength="500" /></label>`}
-        <${Problem} error=${error.value} />
-        <div class="row">
-          <button type="submit" class=${danger ? "danger primary" : "primary"} disabled=${busy.value}>${label}</button>
-          <button type="button" onClick=${() => dialog.current.close()}>Not now</button>
-        </div>
-        <details><summary>The same from a terminal</summary>
-          ${cli && html`<${Copied} text=${asCli(command())} />`}
-          <${Copied} text=${asCurl(path, sent())} />
-        </details>
-      </form>
-    </dialog>`}`;
+  return html`<dialog ref=${dialog} onClose=${() => (asked.value = null)} aria-label=${label}>
+    <form method="dialog" onSubmit=${act}>
+      <h2>${label}</h2>
+      <p>${question}</p>
+      ${choice && html`<label>${choice.label} <select value=${taken.value} onChange=${(event) => (taken.value = event.target.value)}>
+        <option value="">${choice.none}</option>${choice.options.map((each) => html`<option value=${each}>${each}</option>`)}</select></label>`}
+      ${reason && html`<label>Reason (${reason}) <input name="reason" value=${why.value} onInput=${(event) => (why.value = event.target.value)} maxlength="500" required=${reason === "needed"} /></label>`}
+      <${Problem} error=${error.value} />
+      <div class="row">
+        <button type="submit" class=${danger ? "danger primary" : "primary"} disabled=${busy.value}>${label}</button>
+        <button type="button" onClick=${() => dialog.current.close()}>Not now</button>
+      </div>
+      <details><summary>The same from a terminal</summary>
+        <${Copied} text=${asCli(command)} />
+        <${Copied} text=${asCurl(path, sent)} />
+      </details>
+    </form>
+  </dialog>`;
 }
 
 // From so many on, missing partitions of one dataset are told together.

@@ -161,14 +161,10 @@ function Parts({ of, complete }) {
 }
 
 function Withdraw({ dataset, partition }) {
-  const part = useSignal("");
   if (partition.state === "withdrawn") return null;
   const key = partition.partition;
-  const body = { ...(key ? { partition: key } : {}), ...(part.value ? { part: part.value } : {}) };
-  const cli = ["withdraw", dataset.name, ...(key ? [key] : []), ...(part.value ? ["--part", part.value] : [])];
-  return html`<details><summary>do</summary><${Action} label="Withdraw" danger path=${where(dataset.name, "/withdraw")} body=${body} cli=${cli}
-    question=${`${dataset.name} ${key ?? ""} is missing again until it comes anew; runs that took it are marked stale. Say why: a reason is needed.`}>
-    ${partition.parts.length > 0 && html`<label>What of it <select value=${part.value} onChange=${(event) => (part.value = event.target.value)}>
-      <option value="">all of it</option>${partition.parts.map((each) => html`<option value=${each}>part ${each}</option>`)}</select></label>`}
-  <//></details>`;
+  const parts = { label: "What of it", none: "all of it", options: partition.parts, with: (part) => ({ body: { part }, cli: ["--part", part] }) };
+  return html`<details><summary>do</summary><${Action} label="Withdraw" danger path=${where(dataset.name, "/withdraw")} body=${key ? { partition: key } : {}}
+    cli=${["withdraw", dataset.name, ...(key ? [key] : [])]} choice=${partition.parts.length > 0 ? parts : undefined} reason="needed"
+    question=${`${dataset.name} ${key ?? ""} is missing again until it comes anew; runs that took it are marked stale.`} /></details>`;
 }

@@ -155,7 +155,7 @@ export function EventPage({ seq }) {
 }
 
 function Redrive({ event }) {
-  return html`<${Action} label="Redrive" path=${`/events/${event.seq}/redrive`} cli=${["redrive", event.seq]} reason=${false}
+  return html`<${Action} label="Redrive" path=${`/events/${event.seq}/redrive`} cli=${["redrive", event.seq]} reason=${null}
     question="It is read again by the rules of now, and what it makes ready that was not there arrives. Nothing comes twice." />`;
 }
 
