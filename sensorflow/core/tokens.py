@@ -1,6 +1,7 @@
 """What a token allows: a scope, and where it is limited, the pipelines it is for."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sensorflow.core.definitions import Definitions, leaves
@@ -8,7 +9,7 @@ from sensorflow.core.errors import NotFoundError
 from sensorflow.core.messages import CreateToken, Made, RevokeToken
 from sensorflow.core.state import TokenRow
 from sensorflow.core.turn import Turn
-from sensorflow.core.vocabulary import Scope
+from sensorflow.core.vocabulary import SHARED, Scope, SensorDefinition
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,30 @@ class Caller:
         tasks = [task for pipeline in found for task in pipeline.tasks.values()]
         read = {leaf.dataset for task in tasks for leaf in leaves(task.inputs)}
         return frozenset(read.union(*(task.outputs for task in tasks)))
+
+    def sensors(self, definitions: Definitions) -> Mapping[tuple[str, str], SensorDefinition]:
+        """Return the sensors of the caller's pipelines, and the shared ones that feed their datasets."""
+        own = self.datasets(definitions)
+        if own is None:
+            return definitions.sensors
+        return {
+            key: sensor
+            for key, sensor in definitions.sensors.items()
+            if self.sees(sensor.pipeline) or (sensor.pipeline == SHARED and sensor.rule.dataset in own)
+        }
+
+    def part_of(self, definitions: Definitions) -> Definitions:
+        """Return the definitions as if nothing stood in the files but what this caller sees."""
+        own = self.datasets(definitions)
+        if own is None:
+            return definitions
+        sensors = self.sensors(definitions)
+        datasets = own.union(sensor.rule.dataset for sensor in sensors.values())
+        return Definitions(
+            {name: found for name, found in definitions.pipelines.items() if self.sees(name)},
+            {name: definitions.datasets[name] for name in sorted(datasets)},
+            sensors,
+        )
 
 
 def digest_of(token: str) -> str:

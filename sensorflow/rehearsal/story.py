@@ -120,11 +120,11 @@ def recorded(
     sensor: tuple[str, str] | None,
     brought: Iterable[Brought],
 ) -> list[Step]:
-    """Return what a stored event was when it came in; of what a task's success made, nothing.
+    """Return what a stored event was when it came in; of what a pipeline here made, nothing.
 
     A task's outputs come from the rehearsal's own runs, so the recorded ones would come twice.
     """
-    if event.type == _OUTPUT and event.source.startswith("/pipelines/"):
+    if event.type == _OUTPUT and event.source.removeprefix("/pipelines/") in definitions.pipelines:
         return []
     declared = [each for each in brought if each[3] is None]
     if not declared:

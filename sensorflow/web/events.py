@@ -152,12 +152,12 @@ def _event_of_path(request: web.Request) -> EventRow:
     api = request.app[API]
     reader = api.store.reader
     row = reader.event(int(seq)) if seq.isascii() and seq.isdigit() and len(seq) < 19 else None
-    if row is None or not _sees(api, caller_of(request), row):
+    if row is None or not sees_event(api, caller_of(request), row):
         raise not_found(f'there is no event "{seq}"')
     return row
 
 
-def _sees(api: Api, caller: Caller, row: EventRow) -> bool:
+def sees_event(api: Api, caller: Caller, row: EventRow) -> bool:
     """Tell whether an event is of the caller's: it came to one of their sensors or datasets."""
     own = caller.datasets(api.definitions())
     if own is None or (row.sensor is not None and caller.sees(row.sensor[0])):
@@ -175,19 +175,33 @@ async def _listed(
     """
     after, before = _bounds(query)
     bounds: _Bounds = {"after": after, "before": before, "state": query.state, "limit": query.limit + 1}
-    listing = api.store.listing
     if query.dataset is not None:
-        pages = [listing.events(dataset=query.dataset, **bounds)]
+        pages = [api.store.listing.events(dataset=query.dataset, **bounds)]
         if query.state in (None, EventState.REJECTED):
             pages.append(await _rejected_for(api, query.dataset, bounds))
-    elif own is None:
+        return _together(pages, bounds)
+    return _rows_of(api, caller, own, bounds)
+
+
+def _rows_of(api: Api, caller: Caller, own: Collection[str] | None, bounds: _Bounds) -> list[EventRow]:
+    listing = api.store.listing
+    if own is None:
         return listing.events(dataset=None, **bounds)
-    else:
-        pages = [listing.events(dataset=dataset, **bounds) for dataset in own]
-        pages += [listing.odd_events_of(pipeline, **bounds) for pipeline in caller.pipelines or ()]
+    pages = [listing.events(dataset=dataset, **bounds) for dataset in own]
+    pages += [listing.odd_events_of(pipeline, **bounds) for pipeline in caller.pipelines or ()]
+    return _together(pages, bounds)
+
+
+def _together(pages: list[list[EventRow]], bounds: _Bounds) -> list[EventRow]:
     by_seq = {row.seq: row for page in pages for row in page}
-    order = sorted(by_seq, reverse=query.order == "newest")
-    return [by_seq[seq] for seq in order[: query.limit + 1]]
+    order = sorted(by_seq, reverse=bounds["before"] is not None)
+    return [by_seq[seq] for seq in order[: bounds["limit"]]]
+
+
+def events_after(api: Api, caller: Caller, after: int, limit: int) -> list[EventRow]:
+    """Return what the caller sees of the events behind a number, in their order."""
+    bounds: _Bounds = {"after": after, "before": None, "state": None, "limit": limit}
+    return _rows_of(api, caller, caller.datasets(api.definitions()), bounds)
 
 
 async def _rejected_for(api: Api, dataset: str, bounds: _Bounds) -> list[EventRow]:

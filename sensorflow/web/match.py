@@ -13,9 +13,11 @@ from sensorflow.core.judging import Matched, RuleMatch, match_posted, match_seen
 from sensorflow.core.messages import EventState
 from sensorflow.core.vocabulary import Event, JsonValue, Scope, SensorDefinition
 from sensorflow.ports import WouldSee
+from sensorflow.web.access import caller_of
 from sensorflow.web.api import API
 from sensorflow.web.bodies import json_of, read_body, require_type
 from sensorflow.web.cloudevents import NoEventError, read_structured
+from sensorflow.web.events import sees_event
 from sensorflow.web.formats import AnyJson
 from sensorflow.web.lineage import read_lineage
 from sensorflow.web.parameters import NumberFromZero, Query, TextParameter
@@ -82,6 +84,7 @@ class MatchAnswer(Schema):
 @routes.post(
     "/api/v1/match",
     scope=Scope.READ,
+    limited=True,
     answers=MatchAnswer,
     accepts={JSON: AnyJson, STRUCTURED: AnyJson},
     problems={
@@ -92,14 +95,14 @@ class MatchAnswer(Schema):
 )
 async def match(request: web.Request, query: MatchQuery) -> web.Response:
     """Say which rules take an event, what each reads, and why the others do not. Nothing is kept."""
-    api = request.app[API]
+    api, caller = request.app[API], caller_of(request)
     body = await read_body(request, api.body_limit)
     if query.path is None and query.topic is None and query.seq is None:
         require_type(request, JSON, STRUCTURED)
-    definitions = api.definitions()
+    definitions = await asyncio.to_thread(caller.part_of, api.definitions())
     if query.seq is not None:
         row = api.store.reader.event(query.seq)
-        if row is None:
+        if row is None or not sees_event(api, caller, row):
             raise not_found(f"there is no event {query.seq}")
         matched = await asyncio.to_thread(_stored, definitions, row.event, row.sensor)
     else:
@@ -196,7 +199,7 @@ def _stored(definitions: Definitions, event: Event, seen_by: tuple[str, str] | N
         return Matched.of(match_posted(definitions, event), MOST_MISSED)
     sensor = definitions.sensors.get(seen_by)
     if sensor is None:
-        raise not_found(f"sensor {sensor_name(seen_by)}, which saw this event, is not defined any more")
+        raise not_found(f"sensor {sensor_name(seen_by)}, which saw this event, is not defined, or no longer")
     return Matched.of([match_seen(definitions, event, sensor)], MOST_MISSED)
 
 

@@ -17,11 +17,14 @@ from sensorflow.core.collector import without_collector
 from sensorflow.core.definitions import Definitions, leaves
 from sensorflow.core.errors import DefinitionsError
 from sensorflow.core.state import EventRow
+from sensorflow.core.tokens import Caller
 from sensorflow.core.vocabulary import Scope
 from sensorflow.rehearsal.playing import Rehearsal
 from sensorflow.rehearsal.story import Step, Story, altered, recorded
+from sensorflow.web.access import caller_of
 from sensorflow.web.api import API, Api
 from sensorflow.web.bodies import json_of, read_body, require_type
+from sensorflow.web.events import events_after
 from sensorflow.web.logs import STOPPING
 from sensorflow.web.parameters import Query
 from sensorflow.web.problems import ProblemError, from_domain, places, pointer, unprocessable
@@ -65,10 +68,12 @@ class RehearsalBody(Script):
 @routes.post(
     "/api/v1/rehearsals",
     scope=Scope.READ,
+    limited=True,
     answers=RehearsalSchema,
     accepts={"application/json": RehearsalBody},
     problems={
         HTTPStatus.BAD_REQUEST: "it is no JSON",
+        HTTPStatus.FORBIDDEN: "a token that is limited to pipelines sends definitions",
         HTTPStatus.UNPROCESSABLE_ENTITY: "the script, or a definition, is wrong; `errors` says where",
         HTTPStatus.SERVICE_UNAVAILABLE: "others are rehearsing",
     },
@@ -86,10 +91,10 @@ async def rehearse(request: web.Request) -> web.Response:
 
 async def _document(request: web.Request, body: bytes) -> bytes:
     """Rehearse what a body asks for, and return the answer."""
-    api = request.app[API]
+    api, caller = request.app[API], caller_of(request)
     # Scripts and files of some size take a while to read, and neither touches what the service holds.
-    script, definitions = await asyncio.to_thread(_read, api, body)
-    begins_at, happened = await _happened(api, definitions, script.recorded)
+    script, definitions = await asyncio.to_thread(_read, api, caller, body)
+    begins_at, happened = await _happened(api, caller, definitions, script.recorded)
     story, definitions = await asyncio.to_thread(_story, script, definitions, happened, begins_at)
     rehearsal = Rehearsal(definitions, story, api.scratch(), api.workers, MOST_DECISIONS)
     return b"".join([piece async for piece in _in_slices(request, written(rehearsal))])
@@ -111,7 +116,7 @@ class RecordingQuery(Query):
 async def recording(request: web.Request, query: RecordingQuery) -> web.Response:
     """Give the events that came in between two instants, one a line, as a rehearsal elsewhere takes them."""
     api = request.app[API]
-    rows = await _rows_between(api, query.since, query.before)
+    rows = await _rows_between(api, caller_of(request), query.since, query.before)
     lines = (_line(api, row) for row in rows)
     document = b"".join([piece async for piece in _in_slices(request, lines)])
     return web.Response(body=document, content_type="application/x-ndjson")
@@ -172,7 +177,7 @@ async def _in_slices(request: web.Request, pieces: Iterable[bytes]) -> AsyncIter
         ends_at = clock.monotonic() + _SLICE_S
 
 
-def _read(api: Api, body: bytes) -> tuple[RehearsalBody, Definitions]:
+def _read(api: Api, caller: Caller, body: bytes) -> tuple[RehearsalBody, Definitions]:
     try:
         script = RehearsalBody.model_validate(json_of(body))
     except ValidationError as error:
@@ -183,7 +188,10 @@ def _read(api: Api, body: bytes) -> tuple[RehearsalBody, Definitions]:
     if len(script.steps) > MOST_EVENTS:
         raise _too_many(len(script.steps))
     if not script.definitions:
-        return script, api.definitions()
+        return script, caller.part_of(api.definitions())
+    if caller.pipelines is not None:
+        # What is wrong with them together would tell of the others' files.
+        raise ProblemError(HTTPStatus.FORBIDDEN, "to send definitions needs a token for all pipelines")
     size = sum(len(text or "") for text in script.definitions.values())
     if size > api.body_limit:
         raise _wrong("/definitions", f"at most {api.body_limit} characters", size)
@@ -252,30 +260,37 @@ def _wrong(where: str, expected: str, found: object) -> ProblemError:
 # What was recorded
 
 
-async def _happened(api: Api, definitions: Definitions, span: Span | None) -> tuple[float | None, list[Step]]:
+async def _happened(
+    api: Api, caller: Caller, definitions: Definitions, span: Span | None
+) -> tuple[float | None, list[Step]]:
     """Return what came in during a time, as it would come in now, and when that time begins."""
     if span is None:
         return None, []
     steps: list[Step] = []
-    for row in await _rows_between(api, span.begin, span.to):
+    own = caller.datasets(definitions)
+    for row in await _rows_between(api, caller, span.begin, span.to):
         brought = [
             (arrival.dataset, arrival.partition, arrival.part or None, arrival.sensor)
             for arrival in api.store.listing.arrivals(row.seq)
+            if own is None or arrival.dataset in own
         ]
+        if own is not None and any(sensor not in definitions.sensors for *_, sensor in brought):
+            # A rule of others read it: what it brought is there all the same.
+            brought = [(dataset, partition, part, None) for dataset, partition, part, _ in brought]
         steps += recorded(definitions, row.received_at, row.event, row.sensor, brought)
-    first = api.store.listing.events(after=0, dataset=None, state=None, limit=1)
+    first = events_after(api, caller, 0, 1)
     # The service cannot have missed anything before it received anything.
     return max(span.begin, first[0].received_at) if first else span.begin, steps
 
 
-async def _rows_between(api: Api, since: float, before: float) -> list[EventRow]:
-    """Return the events that were received during a time.
+async def _rows_between(api: Api, caller: Caller, since: float, before: float) -> list[EventRow]:
+    """Return the events that were received during a time, as far as the caller sees them.
 
     Raises:
         ProblemError: 422, there are too many.
     """
     after, rows = _last_before(api, since), []
-    while page := api.store.listing.events(after=after, dataset=None, state=None, limit=_PAGE):
+    while page := events_after(api, caller, after, _PAGE):
         within = [row for row in page if since <= row.received_at < before]
         rows += within
         if len(rows) > MOST_EVENTS:

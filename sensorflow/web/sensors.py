@@ -1,11 +1,9 @@
 """Sensors: how each does, and what it has brought."""
 
-from collections.abc import Mapping
-
 from aiohttp import web
 
 from sensorflow.core.state import SensorRow
-from sensorflow.core.vocabulary import SHARED, Scope, SensorDefinition
+from sensorflow.core.vocabulary import Scope, SensorDefinition
 from sensorflow.web.access import caller_of
 from sensorflow.web.api import API, Api
 from sensorflow.web.parameters import PageQuery
@@ -28,7 +26,8 @@ async def list_sensors(request: web.Request, query: SensorsQuery) -> web.Respons
     api = request.app[API]
     limit = query.limit
     after = query.cursor or ""
-    found = {sensor_name(key): sensor for key, sensor in _seen(request).items()}
+    seen = caller_of(request).sensors(api.definitions())
+    found = {sensor_name(key): sensor for key, sensor in seen.items()}
     names = sorted(name for name in found if name > after)
     following = query.next(names[limit - 1]) if len(names) > limit else None
     items = [sensor_schema(api, found[name]) for name in names[:limit]]
@@ -40,23 +39,10 @@ async def show_sensor(request: web.Request) -> web.Response:
     """Show one sensor."""
     api = request.app[API]
     key = (request.match_info["pipeline"], request.match_info["sensor"])
-    sensor = _seen(request).get(key)
+    sensor = caller_of(request).sensors(api.definitions()).get(key)
     if sensor is None:
         raise not_found(f'there is no sensor "{sensor_name(key)}"')
     return answer(sensor_schema(api, sensor))
-
-
-def _seen(request: web.Request) -> Mapping[tuple[str, str], SensorDefinition]:
-    """Return the sensors of the caller's pipelines, and the shared ones that feed their datasets."""
-    definitions, caller = request.app[API].definitions(), caller_of(request)
-    own = caller.datasets(definitions)
-    if own is None:
-        return definitions.sensors
-    return {
-        key: sensor
-        for key, sensor in definitions.sensors.items()
-        if caller.sees(sensor.pipeline) or (sensor.pipeline == SHARED and sensor.rule.dataset in own)
-    }
 
 
 def sensor_name(key: tuple[str, str]) -> str:

@@ -6,6 +6,7 @@ import re
 import pytest
 from playwright.async_api import expect
 
+from tests.access import new_token
 from tests.browser.conftest import Opener, Site
 from tests.browser.home import DAY, SALES, emit, orders, run_is
 from tests.operating import get, post
@@ -146,3 +147,22 @@ async def test_what_if_holds_an_input_and_says_what_waits_for_it(opened: Opener,
     await expect(page.locator('[data-node="dataset orders"]')).to_have_class(re.compile("is-partial"))
     await page.get_by_role("button", name="All goes well").click()
     await expect(waits).to_contain_text("Nothing.")
+
+
+async def test_playground_and_what_if_serve_a_token_that_is_limited_to_a_pipeline(
+    opened: Opener, site: Site
+) -> None:
+    await orders(site.client, DAY, "us")
+    token = await new_token(site.home, "read", "sales")
+    page = await opened(site.url, "#/playground", allowed="status of 40[13]")
+    await page.get_by_label("Token").fill(token)
+    await page.get_by_role("button", name="Go on").click()
+    event = {"type": "orders.exported", "data": {"day": DAY, "region": "eu"}}
+    await page.get_by_label(re.compile("^The event")).fill(json.dumps(event))
+    await page.get_by_role("button", name="Which rules take it?").click()
+    await expect(page.get_by_role("row", name="sales/orders_posted")).to_contain_text("part eu")
+    await page.get_by_label("as if").select_option("day")
+    await page.get_by_role("button", name="Rehearse it").click()
+    await expect(page.get_by_text("2 tasks would fire")).to_be_visible()
+    await page.evaluate(f"() => (location.hash = '#/pipelines/sales/what-if?partition={DAY}&fail=check')")
+    await expect(page.locator(".outcome")).to_contain_text("blocked publish")

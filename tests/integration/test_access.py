@@ -237,6 +237,7 @@ def hidden(place: Place) -> dict[str, tuple[str, Any]]:
             f"POST {dataset}/withdraw",
             {"partition": DAY, "reason": "wrong"},
         ),
+        "POST /api/v1/match": (f"POST /api/v1/match?seq={seq}", None),
         "GET /api/v1/sensors/{pipeline}/{sensor}": ("GET /api/v1/sensors/weather_report/gauge", None),
         "POST /api/v1/ready": ("POST /api/v1/ready", {"dataset": "weather", "partition": DAY}),
         "POST /api/v1/events": ("POST /api/v1/events", {**event, "data": {"day": DAY}}),
@@ -249,6 +250,7 @@ _SENT = {"POST /api/v1/runs", "POST /api/v1/backfills", "POST /api/v1/ready", "P
 _LISTS = {
     *(f"GET /api/v1/{name}" for name in ("pipelines", "runs", "backfills", "events", "datasets", "sensors")),
     *("GET /api/v1/alerts", "GET /api/v1/stream", "OPTIONS /api/v1/events", "POST /api/v1/lineage"),
+    "POST /api/v1/rehearsals",
 }
 
 
@@ -293,6 +295,62 @@ async def test_lists_hold_for_a_limited_token_what_is_of_its_pipelines(place: Pl
         for order in ("", "?order=newest") if path == "events" else ("",):
             _, page = await ask(place, f"GET /api/v1/{path}{order}", token="read of sales")
             assert not re.search("weather|canary", json.dumps(page)), path
+
+
+async def test_an_event_is_matched_for_a_limited_token_by_the_rules_that_it_sees(place: Place) -> None:
+    order = {"type": "orders.exported", "source": "/shop", "data": {"day": DAY, "region": "eu"}}
+    _, told = await ask(place, "POST /api/v1/match", token="read of sales", body=order)
+    taken = [rule["sensor"] for rule in told["rules"] if rule["state"] == "accepted"]
+    assert taken == ["sales/orders_posted"]
+    for query in ("sensor=weather_report/gauge", "seq=1"):
+        status, problem = await ask(
+            place, f"POST /api/v1/match?{query}", token="read of sales", body={"day": DAY}
+        )
+        assert (status, "canary" in json.dumps(problem)) == (404, False), query
+
+
+async def test_a_limited_token_rehearses_what_it_sees_and_nothing_else(place: Place) -> None:
+    ready = {"dataset": "orders", "partition": DAY, "part": "eu"}
+    await ask(place, "POST /api/v1/ready", token="emit of sales", body=ready)
+    span = {"from": "2026-01-01T00:00:00Z", "to": "2100-01-01T00:00:00Z"}
+    script = {"recorded": span, "steps": [{"at": span["to"], "ready": {**ready, "part": "us"}}]}
+    status, told = await ask(place, "POST /api/v1/rehearsals", token="read of sales", body=script)
+    assert status == 200, told
+    fired = [entry["task"] for entry in told["timeline"] if entry["kind"] == "fired"]
+    assert fired[0] == "load" and {run["pipeline"] for run in told["runs"]} == {"sales"}
+    assert not re.search("weather|canary|gauge", json.dumps(told))
+    _, everything = await ask(place, "POST /api/v1/rehearsals", token="read", body=script)
+    assert "weather_report" in {run["pipeline"] for run in everything["runs"]}
+    theirs = {"from": span["from"], "steps": [{"make": {"pipeline": "weather_report", "partition": DAY}}]}
+    status, problem = await ask(place, "POST /api/v1/rehearsals", token="read of sales", body=theirs)
+    assert status == 422 and "sales" in problem["detail"], problem
+    sent = {**script, "definitions": {"pipelines/sales.yaml": None}}
+    status, problem = await ask(place, "POST /api/v1/rehearsals", token="read of sales", body=sent)
+    assert status == 403 and "definitions" in problem["detail"], problem
+
+
+async def test_what_another_pipeline_makes_comes_in_a_rehearsal_of_who_sees_only_what_it_made(
+    tmp_path: Path,
+) -> None:
+    home = tmp_path / "home"
+    (home / "pipelines").mkdir(parents=True)
+    (home / "pipelines" / "maker.yaml").write_text("""name: maker
+tasks: {make: {inputs: [raw], run: ["true"], outputs: [made]}}
+""")
+    (home / "pipelines" / "taker.yaml").write_text("""name: taker
+tasks: {take: {inputs: [made], run: ["true"]}}
+""")
+    async with serving(home) as service, client_of(service) as client:
+        place = Place(service, client)
+        place.tokens["read"] = await new_token(home, "read", "taker")
+        place.tokens["emit"] = await new_token(home, "emit")
+        await ask(place, "POST /api/v1/ready", token="emit", body={"dataset": "raw", "partition": DAY})
+        await until(service, lambda: state_of(service, "taker") == "succeeded")
+        script = {"recorded": {"from": "2026-01-01T00:00:00Z", "to": "2100-01-01T00:00:00Z"}}
+        status, told = await ask(place, "POST /api/v1/rehearsals", token="read", body=script)
+        assert status == 200, told
+        assert [(run["pipeline"], run["state"]) for run in told["runs"]] == [("taker", "succeeded")]
+        assert "raw" not in json.dumps(told)
 
 
 async def test_pages_for_a_limited_token_are_whole_and_in_order(place: Place) -> None:
@@ -352,5 +410,9 @@ tasks: {{load: {{inputs: [{dataset}], run: ["true"]}}}}
         assert [run["pipeline"] for run in seen["runs"]] == ["mine"]
         _, page = await ask(place, "GET /api/v1/events", token="read")
         assert [arrival["dataset"] for arrival in page["items"][0]["arrivals"]] == ["orders"]
+        for call, body in (("match?seq=1", None), ("match", {"type": "t", "data": {"day": DAY}})):
+            for token, rules in (("read", {"mine/posted"}), ("admin", {"mine/posted", "theirs/posted"})):
+                _, told = await ask(place, f"POST /api/v1/{call}", token=token, body=body)
+                assert {rule["sensor"] for rule in told["rules"]} == rules and told["more"] == 0, call
         assert (await ask(place, "POST /api/v1/events/1/redrive", token="operate"))[0] == 403
         assert (await ask(place, "POST /api/v1/events/1/redrive", token="admin"))[0] == 200
