@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from datetime import date, timedelta
 
+from sensorflow.core.collector import look_seldom
 from sensorflow.core.decide import decide, dispatch
 from sensorflow.core.definitions import Definitions
 from sensorflow.core.messages import DeclaredReady, Moment
@@ -85,6 +86,7 @@ def main() -> None:
     parser.add_argument("--arrivals", type=int, default=60_000)
     parser.add_argument("--repeat", type=int, default=5)
     words = parser.parse_args()
+    look_seldom()  # As the service does.
     rates = [arrivals_a_second(words.arrivals) for _ in range(words.repeat)]
     print(
         f"arrivals decided a second: median {statistics.median(rates):,.0f} of {[f'{r:,.0f}' for r in rates]}"

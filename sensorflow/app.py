@@ -2,7 +2,6 @@
 
 import asyncio
 import fcntl
-import gc
 import ipaddress
 import json
 import logging
@@ -24,6 +23,7 @@ from sensorflow.alerts.sender import AlertSender
 from sensorflow.clock import SystemClock
 from sensorflow.config.settings import Settings, alert_warnings, load_settings, setting_warnings
 from sensorflow.core.changes import Changes
+from sensorflow.core.collector import look_seldom
 from sensorflow.core.errors import SensorflowError
 from sensorflow.core.messages import SensorReported
 from sensorflow.core.vocabulary import Command, HttpCall, PythonFunction
@@ -131,8 +131,7 @@ async def _serve(home: Path, settings: Settings, host: str | None, port: int | N
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _reload_soon, service)
         log.info("serving", url=service.url, pipelines=len(service.home.definitions.pipelines))
         # Modules and definitions stay: a full collection need not walk over them, which holds the loop.
-        gc.collect()
-        gc.freeze()
+        look_seldom()
         stopped = asyncio.create_task(stop.wait())
         await asyncio.wait({stopped, service.loop}, return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()

@@ -36,6 +36,8 @@ def first_instant(shown: datetime, timezone: str) -> float:
 @lru_cache(maxsize=16_384)
 def day_start(day: int, timezone: str) -> float:
     """Return the instant from which on the clock of a zone shows this date (its ordinal) or later ones."""
+    if timezone == "UTC":
+        return float((day - EPOCH_DAY) * DAY_S)
     zone = ZoneInfo(timezone)
     midnight = datetime.combine(date.fromordinal(day), time(), tzinfo=UTC)
     first, second = _both_instants(midnight, zone)

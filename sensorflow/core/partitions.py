@@ -106,6 +106,8 @@ def join_key(partitioning: Partitioning, keys: Mapping[str, str]) -> str:
 
 def beside_calendar(partitioning: Partitioning, key: str) -> str:
     """Return the keys of all dimensions that are not of the calendar, joined; empty for a single grain."""
+    if not partitioning.dimensions:
+        return ""
     keys = dimension_keys(partitioning, key)
     return _JOINT.join(keys[name] for name, each in partitioning.dimensions if each.grain not in _CALENDAR)
 
@@ -143,6 +145,12 @@ def bounds(partitioning: Partitioning, key: str) -> Bounds | None:
         return None
     name, calendar = found
     return bounds(calendar, dimension_keys(partitioning, key)[name])
+
+
+def start_of(partitioning: Partitioning, key: str) -> float | None:
+    """Return where a partition begins, in seconds since the epoch; as `bounds` says it."""
+    limits = bounds(partitioning, key)
+    return limits.start if limits is not None else None
 
 
 def containing(fine: Partitioning, key: str, coarse: Partitioning) -> str:
@@ -346,9 +354,9 @@ def _number(partitioning: Partitioning, key: str) -> int:
         number = _number_of_spelling(grain, found)
     except ValueError:
         raise PartitionError(f"expected {_EXAMPLES[grain]}, found {shown(key)}") from None
-    _bounds(partitioning, number)
-    if grain is Grain.DAILY:
-        _check_not_skipped(number, partitioning.timezone)
+    start, end = _bounds(partitioning, number)
+    if start == end:
+        raise _skipped(number, partitioning.timezone)
     return number
 
 
@@ -483,9 +491,11 @@ def _check_order(fine: Partitioning, coarse: Partitioning) -> None:
 
 def _check_not_skipped(day: int, timezone: str) -> None:
     if _is_skipped(Partitioning(Grain.DAILY, timezone), day):
-        raise PartitionError(
-            f"expected a date of {timezone}, found {date.fromordinal(day)}, which it skipped"
-        )
+        raise _skipped(day, timezone)
+
+
+def _skipped(day: int, timezone: str) -> PartitionError:
+    return PartitionError(f"expected a date of {timezone}, found {date.fromordinal(day)}, which it skipped")
 
 
 def _unreadable(grain: Grain, value: JsonValue) -> PartitionError:

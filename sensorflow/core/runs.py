@@ -30,7 +30,7 @@ _STANDING_EVENT = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Runs:
     """The runs of all pipelines, for the length of one decision."""
 
@@ -272,7 +272,7 @@ class Runs:
 
     def step(self, pipeline: PipelineDefinition, run: RunRow, names: Iterable[str] | None) -> bool:
         """Do what `advance` does, but for the run's own row; tell whether a task has changed."""
-        rows = {**self.turn.state.tasks(run.id)}
+        rows = self.turn.state.tasks(run.id)
         readiness = self._readiness(pipeline, run)
         graph = self.turn.definitions.graphs[pipeline.name]
         held_back = gates.is_closed(
@@ -299,7 +299,7 @@ class Runs:
                 row = row._replace(state=next_state(row.state, _STANDING_EVENT[verdict]))
                 todo.extend(graph.below[name])
             self.turn.state.put_task(row)
-            rows[name] = row
+            rows = {**rows, name: row}
             changed = True
         return changed
 
@@ -309,13 +309,11 @@ class Runs:
         state = run_state(states)
         active = TaskState.RUNNING in states or TaskState.RETRYING in states
         now = self.turn.now
-        row = run._replace(
-            state=state,
-            active=active,
-            started_at=run.started_at or (now if active else None),
-            ended_at=(run.ended_at or now) if over(state) else None,
-        )
-        if row != run:
+        started_at = run.started_at or (now if active else None)
+        ended_at = (run.ended_at or now) if over(state) else None
+        row = run
+        if (state, active, started_at, ended_at) != (run.state, run.active, run.started_at, run.ended_at):
+            row = run._replace(state=state, active=active, started_at=started_at, ended_at=ended_at)
             self.turn.state.put_run(row)
         if state is RunState.WAITING and run.started_at is not None and run.state is not state:
             alerts.run_mended(self.turn, row)

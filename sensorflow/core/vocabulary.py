@@ -7,7 +7,8 @@ names that end in `_s` say so.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, TypeAlias
+from types import MappingProxyType
+from typing import Any, NamedTuple, TypeAlias
 
 #: What a JSON document can hold.
 JsonValue: TypeAlias = Any
@@ -307,8 +308,7 @@ class SensorDefinition:
     dedupe_s: float = 600.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class Event(NamedTuple):
     """One fact from outside. `source` and `id` together are its identity."""
 
     source: str
@@ -320,7 +320,7 @@ class Event:
     time: str | None = None
     data: JsonValue = None
     #: Further attributes of the event, as `headers` of a webhook or `topic` levels.
-    extensions: Mapping[str, JsonValue] = field(default_factory=dict)
+    extensions: Mapping[str, JsonValue] = MappingProxyType({})
     #: A digest of what was received, for events without id. For those that `replaces` names a place of:
     #: what the sensor wants to know of it after a restart; it is kept in the event's commit.
     content: str = ""

@@ -332,7 +332,7 @@ def test_the_event_of_a_file_is_given_with_its_path() -> None:
         sensors=(mqtt_sensor(Rule(dataset="a", partition="data.day")),),
     )
     observed = seen({"day": DAY, "path": "in/1.csv"})
-    told = replace(observed.event, source="/file/p/s", id="in/1.csv@1")
+    told = observed.event._replace(source="/file/p/s", id="in/1.csv@1")
     flow.send(observed._replace(event=told))
     (event,) = flow.started[0].inputs["a"][DAY]["events"]
     assert event["path"] == "in/1.csv"
