@@ -197,7 +197,13 @@ async def running(
             hidden_names=home.secret_names | settings.secret_names,
         )
         service = Service(
-            home.definitions, store, executor, clock, workers=settings.workers, tell=sender.send
+            home.definitions,
+            store,
+            executor,
+            clock,
+            workers=settings.workers,
+            tell=sender.send,
+            retention=settings.retention,
         )
         loop = asyncio.create_task(service.run(), name="service")
         stack.push_async_callback(_drain, service, executor, loop)

@@ -148,6 +148,9 @@ class Executor(Protocol):
         One that does not run here, as it was handed over or is over, is reported as cancelled at once.
         """
 
+    def remove_logs(self, run_ids: Sequence[str]) -> None:
+        """Remove what attempts of these runs have put out, if anything; returns at once."""
+
     async def rescue(self, lost: Sequence[LostAttempt]) -> None:
         """Make sure that nothing of these attempts of a dead service still runs."""
 

@@ -12,7 +12,7 @@ import structlog
 from uuid_utils.compat import uuid7
 
 from sensorflow.core.changes import Changes, WatchedState
-from sensorflow.core.commands import Order, SendAlert, StartAttempt, StopAttempt
+from sensorflow.core.commands import Order, RemoveLogs, SendAlert, StartAttempt, StopAttempt
 from sensorflow.core.decide import decide, dispatch
 from sensorflow.core.definitions import Definitions
 from sensorflow.core.errors import OverloadedError, SensorflowError, UnavailableError
@@ -31,6 +31,7 @@ from sensorflow.core.messages import (
 from sensorflow.core.state import State
 from sensorflow.core.states import AttemptState
 from sensorflow.core.turn import Turn
+from sensorflow.core.vocabulary import Retention
 from sensorflow.ports import AttemptKey, Clock, Executor, Store, StoreError
 
 log = structlog.get_logger(__name__)
@@ -47,6 +48,7 @@ _CLOCK_CHECK_S = 20.0
 #: One that moves by more than this against the monotonic clock was set; less is its own inaccuracy.
 _CLOCK_SET_S = 1.0
 _STORE_RETRY_S = 1.0
+_FOR_EVER = Retention()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +73,12 @@ class Service:
         *,
         workers: int,
         tell: Callable[[SendAlert], None],
+        retention: Retention = _FOR_EVER,
     ) -> None:
         self.definitions = definitions
         self.store = store
         self.workers = workers
+        self._retention = retention
         self.measures = Measures()
         #: Told of what each commit changed; None: nobody wants to know.
         self.watch: Callable[[Changes], None] | None = None
@@ -243,7 +247,7 @@ class Service:
         moment = Moment(
             now=self._clock.now(), new_id=_new_id, new_token=secrets.token_urlsafe, draw=random.random
         )
-        turn = Turn(self.definitions, state, moment)
+        turn = Turn(self.definitions, state, moment, retention=self._retention)
         answers: list[list[Outcome]] = []
         for letter in letters:
             given: list[Outcome] = []
@@ -278,6 +282,8 @@ class Service:
                 self._executor.stop((order.run_id, order.task, order.number), order.reason)
             case SendAlert():
                 self._tell(order)
+            case RemoveLogs():
+                self._executor.remove_logs(order.run_ids)
 
     async def _process_alone(self, letters: list[_Letter], error: Exception) -> None:
         """Decide each letter by itself, so that the one that cannot be decided harms no other."""

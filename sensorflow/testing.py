@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
 from pathlib import Path
 
-from sensorflow.core.commands import SendAlert, StartAttempt, StopAttempt
+from sensorflow.core.commands import RemoveLogs, SendAlert, StartAttempt, StopAttempt
 from sensorflow.core.definitions import Definitions
 from sensorflow.core.explain import Why, explain
 from sensorflow.core.messages import (
@@ -19,7 +19,7 @@ from sensorflow.core.messages import (
 from sensorflow.core.reading import declared_partition
 from sensorflow.core.state import RunRow
 from sensorflow.core.states import AttemptState, TaskState
-from sensorflow.core.vocabulary import Event, JsonValue
+from sensorflow.core.vocabulary import Event, JsonValue, Retention
 from sensorflow.ports import Batch, Sensor, SensorContext, Store
 from sensorflow.rehearsal.virtual import take_turn
 from sensorflow.store.memory import MemoryStore
@@ -103,11 +103,15 @@ class VirtualService:
         self.clock = clock or FakeClock()
         self.store: Store = MemoryStore()
         self.workers = workers
+        #: How long what is over is kept; a `Reviewed` takes up what is put here.
+        self.retention = Retention()
         #: Every attempt that was started, in order.
         self.started: list[StartAttempt] = []
         #: Every attempt that was told to stop, and every alert that was told.
         self.stopped: list[StopAttempt] = []
         self.alerts: list[SendAlert] = []
+        #: The runs whose logs were removed.
+        self.logs_removed: list[str] = []
         self._ids = 0
         self._events = 0
 
@@ -118,10 +122,15 @@ class VirtualService:
             SensorflowError: what is wrong with the message; nothing is changed.
         """
         moment = Moment(now=self.clock.now(), new_id=self._new_id, new_token=self._new_id, draw=lambda: 0.0)
-        answer, orders = take_turn(self.store, self.definitions, moment, message, self.workers)
+        answer, orders = take_turn(
+            self.store, self.definitions, moment, message, self.workers, retention=self.retention
+        )
         self.started += [order for order in orders if isinstance(order, StartAttempt)]
         self.stopped += [order for order in orders if isinstance(order, StopAttempt)]
         self.alerts += [order for order in orders if isinstance(order, SendAlert)]
+        self.logs_removed += [
+            run_id for order in orders if isinstance(order, RemoveLogs) for run_id in order.run_ids
+        ]
         return answer
 
     def ready(

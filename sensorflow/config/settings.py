@@ -6,10 +6,11 @@ import os
 import re
 import tomllib
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path as FilePath
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 from pydantic import BeforeValidator, Field, PlainValidator, PrivateAttr, ValidationError
 
@@ -20,7 +21,7 @@ from sensorflow.config.values import PositiveCount, Text, one_of
 from sensorflow.config.yaml import Document, Finding, Path, Place, shown
 from sensorflow.core.durations import parse_duration
 from sensorflow.core.errors import DefinitionsError, Problem
-from sensorflow.core.vocabulary import JsonValue
+from sensorflow.core.vocabulary import JsonValue, Retention
 
 FILE = "sensorflow.toml"
 _NOWHERE = Place(0, 0)
@@ -32,6 +33,8 @@ _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?|\[?[0-9A-Fa-f:.]*:
 PREFIX = "SENSORFLOW_"
 _FROM_FILE = "_FILE"
 MEBIBYTE = 1024 * 1024
+_DAY_S = 86_400.0
+_FOREVER = "forever"
 
 #: What the command line reads, and what tasks are told: never settings.
 _NOT_SETTINGS = frozenset(
@@ -76,10 +79,29 @@ def _seconds(value: object) -> object:
         raise expected(words) from None
 
 
+def _kept(value: object) -> object:
+    words = f"a duration from 1s on, such as 90d, or {_FOREVER}"
+    if value is None or value == _FOREVER:
+        return None
+    seconds = None
+    if isinstance(value, int | float) and not isinstance(value, bool) and value < float("inf"):
+        seconds = float(value)
+    elif isinstance(value, str):
+        with suppress(ValueError):
+            seconds = parse_duration(value)
+    if seconds is None or seconds < 1:
+        raise expected(words)
+    return seconds
+
+
 def _host(value: object) -> object:
     if not isinstance(value, str) or not _HOST.fullmatch(value):
         raise expected("a host such as sensorflow.example.com, without scheme and port")
     return value
+
+
+#: Seconds for which something is kept; None: for ever.
+_Kept: TypeAlias = Annotated[float | None, BeforeValidator(_kept, json_schema_input_type=str | float)]
 
 
 def _cores() -> int:
@@ -89,7 +111,6 @@ def _cores() -> int:
 class Settings(Section):
     """How a service runs on its machine."""
 
-    LATER = frozenset({"retention_events", "retention_runs", "retention_logs"})
     host: Text = "127.0.0.1"
     #: 0 takes a free one.
     port: Annotated[
@@ -119,6 +140,12 @@ class Settings(Section):
     connections: PositiveCount = 1000
     #: Seconds between SIGTERM and SIGKILL for what still runs at a stop.
     stop_grace: Annotated[float, BeforeValidator(_seconds, json_schema_input_type=str | float)] = 10.0
+    #: Events are removed so long after they came, but for those that a run is yet to read.
+    retention_events: _Kept = 90 * _DAY_S
+    #: Runs are removed so long after they have succeeded or were cancelled.
+    retention_runs: _Kept = 365 * _DAY_S
+    #: Logs of attempts are removed so long after their run has succeeded or was cancelled.
+    retention_logs: _Kept = 30 * _DAY_S
     #: Names by which the service may be called besides those of its own machine.
     allowed_hosts: list[Annotated[str, BeforeValidator(_host)]] = Field(default_factory=list)
     #: Requests may go to link-local addresses, and to those where clouds tell their machines secrets.
@@ -126,6 +153,13 @@ class Settings(Section):
     #: Who is told of what goes wrong.
     alerts: list[AlertTarget] = Field(default_factory=list)
     _secret_names: frozenset[str] = PrivateAttr(default=frozenset())
+
+    @property
+    def retention(self) -> Retention:
+        """How long what is over is kept."""
+        return Retention(
+            events_s=self.retention_events, runs_s=self.retention_runs, logs_s=self.retention_logs
+        )
 
     @property
     def secret_names(self) -> frozenset[str]:
@@ -156,7 +190,7 @@ def load_settings(home: FilePath, environ: Mapping[str, str]) -> Settings:
 
 def setting_warnings(environ: Mapping[str, str]) -> list[Problem]:
     """Return the environment variables that look like settings and are none."""
-    known = {PREFIX + key.upper() for key in (*Settings.model_fields, *Settings.LATER)}
+    known = {PREFIX + key.upper() for key in Settings.model_fields}
     known |= {name + _FROM_FILE for name in known} | _NOT_SETTINGS
     warnings = []
     for name in sorted(environ):
@@ -208,7 +242,7 @@ def _parsed(text: str, problems: list[Problem]) -> dict[str, Any]:
 def _from_environment(environ: Mapping[str, str], problems: list[Problem]) -> dict[str, Any]:
     """Return the settings in the environment, those that stand in a file it names too."""
     found: dict[str, Any] = {}
-    for key in sorted((*Settings.model_fields, *Settings.LATER)):
+    for key in sorted(Settings.model_fields):
         name = PREFIX + key.upper()
         path = environ.get(name + _FROM_FILE)
         if name in environ and path is not None:
@@ -229,7 +263,7 @@ def _from_environment(environ: Mapping[str, str], problems: list[Problem]) -> di
 def _value(key: str, text: str) -> JsonValue:
     """Return the value that the same text would have in the file."""
     kind = Settings.model_fields[key].annotation if key in Settings.model_fields else str
-    if kind in (int, float) and re.fullmatch("[0-9]{1,18}", text):
+    if kind in (int, float, float | None) and re.fullmatch("[0-9]{1,18}", text):
         return int(text)
     if kind is bool:
         return {"true": True, "1": True, "false": False, "0": False}.get(text.lower(), text)

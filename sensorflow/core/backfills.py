@@ -59,12 +59,15 @@ def plan(
         if len(planned) == MOST:
             raise PartitionError(f"expected at most {MOST} partitions in one backfill, found more")
         run = state.run_of(pipeline, partition)
+        past = state.past_run(pipeline, partition) if run is None else None
+        stands = run or past
         planned.append(
             Planned(
                 partition=partition,
-                action=_step(run, only),
+                # What was removed has run: it is made anew only where all is to run again.
+                action=Step.SKIP if past and only is not Only.ALL else _step(run, only),
                 run_id=run.id if run else None,
-                state=run.state if run else None,
+                state=stands.state if stands else None,
             )
         )
     return planned

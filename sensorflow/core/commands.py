@@ -61,4 +61,11 @@ class SendAlert:
     at: float
 
 
-Order: TypeAlias = StartAttempt | StopAttempt | SendAlert
+@dataclass(frozen=True, slots=True)
+class RemoveLogs:
+    """Remove the logs of runs that ended long ago."""
+
+    run_ids: tuple[str, ...]
+
+
+Order: TypeAlias = StartAttempt | StopAttempt | SendAlert | RemoveLogs

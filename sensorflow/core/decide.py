@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from sensorflow.core import alerts, backfills, operations, timekeeping, tokens
+from sensorflow.core import alerts, backfills, operations, retention, timekeeping, tokens
 from sensorflow.core.attempts import Attempts
 from sensorflow.core.ingest import Reached, declare, fall_quiet, observe, redrive
 from sensorflow.core.messages import (
@@ -108,6 +108,7 @@ def _review(turn: Turn, message: Reviewed) -> None:
             TimerRow(key=f"walk/{pipeline.name}", due_at=turn.now, kind="walk", pipeline=pipeline.name)
         )
     timekeeping.set_up(turn)
+    retention.set_up(turn)
     timekeeping.shorten_spans(turn)  # The clock may have been set back while no service ran.
 
 
@@ -149,4 +150,5 @@ _TIMERS: dict[str, Callable[[Turn, TimerRow], None]] = {
     "reach": _reach_on,
     "schedule": timekeeping.schedule_due,
     "expect": timekeeping.expectation_due,
+    "retention": retention.due,
 }

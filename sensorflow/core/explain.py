@@ -14,7 +14,7 @@ from sensorflow.core.readiness import Condition, Readiness, missing_parts
 from sensorflow.core.runs import within
 from sensorflow.core.schedules import next_time
 from sensorflow.core.selection import shared_keys
-from sensorflow.core.state import PartitionRow, RunRow, State, TaskRow
+from sensorflow.core.state import PartitionRow, PastRunRow, RunRow, State, TaskRow
 from sensorflow.core.states import ENDED, AttemptState, RunState, TaskState
 from sensorflow.core.vocabulary import (
     SHARED,
@@ -113,8 +113,11 @@ def _explain(
     readiness = Readiness(definitions, state, definition, key, created_at, now)
     rows = state.tasks(run.id) if run else {}
     explainer = _Explainer(definitions, state, definition, readiness, rows, run, workers, now)
+    past = state.past_run(definition.name, key) if run is None else None
     order = definitions.graphs[definition.name].order
-    tasks = tuple(explainer.task(definition.tasks[name]) for name in order)
+    tasks = tuple(
+        explainer.past_task(name, past) if past else explainer.task(definition.tasks[name]) for name in order
+    )
     return Why(pipeline=definition.name, partition=key, run=run, tasks=tasks)
 
 
@@ -162,6 +165,13 @@ class _Explainer:
             waits = [self._slot()]
         waits += paused
         return TaskWaits(name=task.name, state=state, waiting_for=tuple(waits))
+
+    def past_task(self, name: str, past: PastRunRow) -> TaskWaits:
+        """Say how a task stands whose run was removed."""
+        again = f"`sensorflow run {self._place()}` runs it again"
+        text = f"its run, {past.state}, has ended so long ago that it is not kept any more; {again}"
+        wait = Wait(kind="task", text=text, task=name, state=past.state)
+        return TaskWaits(name=name, state=TaskState.WAITING, waiting_for=(wait,))
 
     def _added_since(self, task: TaskDefinition) -> Wait:
         text = f"it is new since this run ended; `sensorflow retry {self._place()} {task.name}` runs it"

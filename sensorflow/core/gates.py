@@ -22,7 +22,7 @@ def closed(
         yield ("time", time)
     previous = preceding(pipeline, partition)
     if previous is not None:
-        before = state.run_of(pipeline.name, previous)
+        before = state.run_of(pipeline.name, previous) or state.past_run(pipeline.name, previous)
         if before is None or before.state is not RunState.SUCCEEDED:
             yield ("previous", previous)
 

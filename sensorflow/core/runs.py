@@ -10,6 +10,7 @@ from sensorflow.core.errors import PartitionError
 from sensorflow.core.ingest import Reached
 from sensorflow.core.partitions import bounds, calendar_of, read_partition
 from sensorflow.core.readiness import Readiness
+from sensorflow.core.retention import was_taken_back
 from sensorflow.core.selection import reading_range, reading_runs
 from sensorflow.core.standing import Standing, standing
 from sensorflow.core.state import FiringRow, RunRow, TaskRow, TimerRow
@@ -101,20 +102,18 @@ class Runs:
         """Reach the run that reads a partition by `same` or `all`; make it if need be."""
         pipeline = reader.pipeline
         run = self.turn.state.run_of(pipeline.name, key)
-        if run is not None and self._was_taken_back(run):
+        if run is not None and was_taken_back(self.turn, run):
             run = run._replace(trigger="event", backfill="", forced=False, pending=tuple(pipeline.tasks))
             self.next_generation(pipeline, run)
         elif run is not None:
             self._touch(reader, run, reached)
-        elif within(pipeline, key):
+        elif within(pipeline, key) and self._may_follow(pipeline, key, reached):
             self.advance(pipeline, self.make(pipeline, key, trigger="event"), None)
 
-    def _was_taken_back(self, run: RunRow) -> bool:
-        """Tell whether a cancelled backfill made the run and it never started: it is as if it was not."""
-        if run.state is not RunState.CANCELLED or run.trigger != "backfill" or run.started_at is not None:
-            return False
-        backfill = self.turn.state.backfill(run.backfill)
-        return run.generation == 1 and backfill is not None and backfill.cancelled_at is not None
+    def _may_follow(self, pipeline: PipelineDefinition, key: str, reached: Reached) -> bool:
+        """Tell whether an arrival may make a run: the partition had none, or is to run again for it."""
+        past = self.turn.state.past_run(pipeline.name, key)
+        return past is None or (pipeline.late is LatePolicy.RERUN and self._brings_more(reached))
 
     def _reach_whole(self, reader: Reader, reached: Reached) -> None:
         """Reach the newest run of a pipeline without partitions; an ended one is followed by the next."""
@@ -241,12 +240,13 @@ class Runs:
     ) -> RunRow:
         """Make a waiting run; `advance` lets it go."""
         limits = bounds(pipeline.partitioning, partition)
+        past = self.turn.state.past_run(pipeline.name, partition) if partition else None
         run = RunRow(
             id=self.turn.moment.new_id(),
             pipeline=pipeline.name,
             partition=partition,
             partition_start=limits.start if limits else None,
-            generation=1,
+            generation=past.generation + 1 if past else 1,
             state=RunState.WAITING,
             active=False,
             stale=False,

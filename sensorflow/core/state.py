@@ -26,6 +26,17 @@ class EventRow(NamedTuple):
     reason: str | None
 
 
+class EventMark(NamedTuple):
+    """As much of a stored event as is needed to say whether it is still kept."""
+
+    seq: int
+    source: str
+    #: The key of its content, where that tells it from others; else empty.
+    content_key: str
+    received_at: float
+    state: EventState
+
+
 class ArrivalRow(NamedTuple):
     """What an event made of a dataset's partition."""
 
@@ -105,6 +116,16 @@ class RunRow(NamedTuple):
     def open(self) -> bool:
         """Tell whether a task of it may still start by itself."""
         return self.state not in (RunState.SUCCEEDED, RunState.CANCELLED)
+
+
+class PastRunRow(NamedTuple):
+    """What is kept of a run that was removed, so that no arrival fires its partition a second time."""
+
+    pipeline: str
+    partition: str
+    #: The last one it had; a run that follows goes on from here.
+    generation: int
+    state: RunState
 
 
 class TaskRow(NamedTuple):
@@ -413,6 +434,28 @@ class State(Protocol):
     def add_token(self, row: TokenRow) -> None: ...
     def drop_token(self, token: str) -> bool:
         """Forget a token by its id; False where there is none."""
+
+    # What is over, and is kept no longer.
+
+    def event_marks(self, after: int, limit: int) -> list[EventMark]:
+        """Return the events with numbers above `after`, by number."""
+
+    def drop_event(self, seq: int) -> None:
+        """Forget an event and what it made of partitions; its identity stays."""
+
+    def drop_content(self, source: str, key: str) -> None: ...
+
+    def runs_ended(self, after: tuple[float, str], before: float, limit: int) -> list[RunRow]:
+        """Return succeeded and cancelled runs that ended before a time, by end and id, behind `after`."""
+
+    def drop_run(self, run_id: str) -> None:
+        """Forget a run with its tasks, attempts, firings and operations."""
+
+    def past_run(self, pipeline: str, partition: str) -> PastRunRow | None: ...
+    def put_past_run(self, row: PastRunRow) -> None: ...
+
+    def drop_resolved_alerts(self, before: float, limit: int) -> int:
+        """Forget alerts that were opened and resolved before a time, the oldest first; return how many."""
 
     def timer(self, key: str) -> TimerRow | None: ...
     def put_timer(self, row: TimerRow) -> None: ...

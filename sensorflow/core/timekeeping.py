@@ -18,7 +18,7 @@ ON_TIME_S = 60.0
 #: A clock that is set ahead by more counts as a stop, for schedule sensors too.
 _SET_S = 86_400.0
 #: Timers that measure a span. The others stand for a time of day, which a clock that is set moves.
-_SPANS = ("retry", "quiet", "lease", "walk", "reach")
+_SPANS = ("retry", "quiet", "lease", "walk", "reach", "retention")
 #: So many missed times are made up for in one transaction.
 _TIMES = 500
 
@@ -152,7 +152,8 @@ def _make_scheduled(turn: Turn, pipeline: PipelineDefinition, at: float) -> None
     except PartitionError:  # None has ended yet.
         return
     for partition in partitions_of(pipeline.partitioning, ended) or ():
-        if within(pipeline, partition) and turn.state.run_of(pipeline.name, partition) is None:
+        there = turn.state.run_of(pipeline.name, partition) or turn.state.past_run(pipeline.name, partition)
+        if within(pipeline, partition) and there is None:
             runs.advance(pipeline, runs.make(pipeline, partition, trigger="schedule"), None)
 
 

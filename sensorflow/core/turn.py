@@ -6,6 +6,7 @@ from sensorflow.core.commands import Order
 from sensorflow.core.definitions import Definitions
 from sensorflow.core.messages import Moment
 from sensorflow.core.state import State
+from sensorflow.core.vocabulary import Retention
 
 
 @dataclass(slots=True)
@@ -15,6 +16,8 @@ class Turn:
     definitions: Definitions
     state: State
     moment: Moment
+    #: How long what is over is kept.
+    retention: Retention = field(default=Retention(), kw_only=True)
     #: Performed once the transaction is on disk, in this order.
     orders: list[Order] = field(default_factory=list)
     #: Runs whose next generation begins once a change has reached all its readers: pipeline and id.

@@ -67,6 +67,17 @@ class Partitioning:
         return hash(self.timezone)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retention:
+    """How long what is over is kept; None: for ever."""
+
+    #: From when an event was received.
+    events_s: float | None = None
+    #: From a run's end.
+    runs_s: float | None = None
+    logs_s: float | None = None
+
+
 class LatePolicy(StrEnum):
     """What a newer version of a consumed input does to a run."""
 

@@ -13,6 +13,15 @@ RESERVED_PREFIX = "SENSORFLOW_"
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}")
 
 
+def run_folder(home: Path, run_id: str) -> Path:
+    """Return where the files of a run's attempts are kept.
+
+    Raises:
+        ValueError: run id is not a plain file name.
+    """
+    return home / ".sensorflow" / "logs" / _plain(run_id)
+
+
 def log_path(home: Path, run_id: str, task: str, number: int) -> Path:
     """Return where the output of an attempt is kept.
 
@@ -98,7 +107,10 @@ def _dimension_name(dimension: str) -> str:
 
 
 def _attempt_file(home: Path, run_id: str, task: str, ending: str) -> Path:
-    for name in (run_id, task):
-        if not _SAFE_NAME.fullmatch(name):
-            raise ValueError(f"expected a plain name of letters, digits and ._-, found {name!r}")
-    return Path(f"{home}/.sensorflow/logs/{run_id}/{task}.{ending}")
+    return Path(f"{home}/.sensorflow/logs/{_plain(run_id)}/{_plain(task)}.{ending}")
+
+
+def _plain(name: str) -> str:
+    if not _SAFE_NAME.fullmatch(name):
+        raise ValueError(f"expected a plain name of letters, digits and ._-, found {name!r}")
+    return name

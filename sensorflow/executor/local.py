@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import sys
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from sensorflow.executor.attempt_files import (
     context_path,
     inherited_environment,
     log_path,
+    run_folder,
 )
 from sensorflow.executor.masking import Mask
 from sensorflow.executor.orphans import orphaned_groups
@@ -77,6 +79,7 @@ class LocalExecutor:
         self._stop_grace_s = stop_grace_s
         self.hide(hidden_names)
         self._attempts: dict[AttemptKey, _Attempt] = {}
+        self._removals: set[asyncio.Task[None]] = set()
         self._closing = False
 
     def hide(self, names: frozenset[str]) -> None:
@@ -118,6 +121,13 @@ class LocalExecutor:
         _log.debug("attempt does not run here, who works on it is not told", run_id=key[0], task=key[1])
         self._report_end(key, AttemptState.CANCELLED, None, f"{reason}; who works on it is not told")
 
+    def remove_logs(self, run_ids: Sequence[str]) -> None:
+        """Remove the files of attempts of these runs, in a thread."""
+        folders = [run_folder(self._home, run_id) for run_id in run_ids]
+        removal = asyncio.create_task(asyncio.to_thread(_remove, folders), name="logs are removed")
+        self._removals.add(removal)
+        removal.add_done_callback(self._removals.discard)
+
     async def rescue(self, lost: Sequence[LostAttempt]) -> None:
         """Stop what attempts of a dead service left running; return when nothing of it is left."""
         if lost:
@@ -133,6 +143,7 @@ class LocalExecutor:
             await asyncio.wait([attempt.work for attempt in self._attempts.values()])
         for kind in self._kinds.values():
             await kind.close()
+        await asyncio.gather(*self._removals)
 
     def _interrupt(self, attempt: _Attempt) -> None:
         _stop(attempt, AttemptState.INTERRUPTED, _STOPPED)
@@ -207,6 +218,16 @@ class LocalExecutor:
                 run_id=run_id, task=task, number=number, state=state, exit_code=exit_code, error=error
             )
         )
+
+
+def _remove(folders: Sequence[Path]) -> None:
+    for folder in folders:
+        try:
+            shutil.rmtree(folder)
+        except FileNotFoundError:
+            continue  # Removed already, or nothing was ever put out.
+        except OSError as error:
+            _log.warning("logs could not be removed", folder=str(folder), error=str(error))
 
 
 def _stop(attempt: _Attempt, state: AttemptState, reason: str) -> None:

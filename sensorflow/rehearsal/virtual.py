@@ -9,7 +9,10 @@ from sensorflow.core.definitions import Definitions
 from sensorflow.core.messages import Answer, Message, Moment
 from sensorflow.core.state import State
 from sensorflow.core.turn import Turn
+from sensorflow.core.vocabulary import Retention
 from sensorflow.ports import Store
+
+_FOR_EVER = Retention()
 
 
 def take_turn(
@@ -19,6 +22,7 @@ def take_turn(
     message: Message,
     workers: int,
     *,
+    retention: Retention = _FOR_EVER,
     watched: Callable[[State], State] = lambda state: state,
     keeps: Callable[[Answer], bool] = lambda answer: True,
 ) -> tuple[Answer, list[Order]]:
@@ -32,7 +36,7 @@ def take_turn(
     Raises:
         SensorflowError: what is wrong with the message; nothing is changed.
     """
-    turn = Turn(definitions, watched(store.begin()), moment)
+    turn = Turn(definitions, watched(store.begin()), moment, retention=retention)
     try:
         answer = decide(turn, message)
         if not keeps(answer):

@@ -13,11 +13,13 @@ from sensorflow.core.state import (
     BackfillRow,
     ContentRow,
     DoubleFiringError,
+    EventMark,
     EventRow,
     FiringRow,
     OperationRow,
     PartitionRow,
     PartRow,
+    PastRunRow,
     PipelineRow,
     RunRow,
     SensorRow,
@@ -163,6 +165,10 @@ def _open_by_start_place(row: RunRow) -> tuple[Hashable, Key] | None:
     return _start_place(row) if row.open else None
 
 
+def _end_place(row: RunRow) -> tuple[Hashable, Key] | None:
+    return None if row.open else ("all", (row.ended_at, row.id))
+
+
 def _ready_arrival_place(row: ArrivalRow) -> tuple[Hashable, Key] | None:
     return (row.dataset, (row.seq, row.partition, row.part)) if row.ready else None
 
@@ -187,6 +193,12 @@ def _between(line: list[Key], since: float | None, before: float | None) -> list
     return sorted((run_id,) for _, run_id in line[low:high])
 
 
+def _mark(row: EventRow) -> EventMark:
+    event = row.event
+    content_key = event.replaces or (event.content if event.id is None else "")
+    return EventMark(row.seq, event.source, content_key, row.received_at, row.state)
+
+
 def _with(rows: Mapping[str, Row], name: str, row: Row) -> dict[str, Row]:
     """Return the rows, by name and in order, with one more or changed; who has the old ones keeps them."""
     more = {**rows, name: row}
@@ -202,6 +214,9 @@ class MemoryState:
         self._undo: list[tuple[Table[Any], Key, Any]] = []
         self._seq = 0
         self._seq_at_open = 0
+        #: Of the newest event, also where it is not kept any more.
+        self._last_added = 0
+        self._last_added_at_open = 0
         self.identities: Table[int] = Table()
         self.events: Table[EventRow] = Table()
         self._seqs = self.events.lines(lambda row: ("all", (row.seq,)))
@@ -231,6 +246,8 @@ class MemoryState:
         self._open = self.runs.lines(_open_place)
         self._open_by_start = self.runs.lines(_open_by_start_place)
         self._active = self.runs.lines(lambda row: (row.pipeline, (row.id,)) if row.active else None)
+        self._ended = self.runs.lines(_end_place)
+        self._past_runs: Table[PastRunRow] = Table()
         self.all_tasks: Table[TaskRow] = Table()
         self._tasks: Table[Mapping[str, TaskRow]] = Table()
         self.queue = self.all_tasks.lines(_queue_place)
@@ -257,6 +274,7 @@ class MemoryState:
         """A transaction was begun."""
         self.is_open = True
         self._seq_at_open = self._seq
+        self._last_added_at_open = self._last_added
 
     def committed(self) -> None:
         """What was put stays."""
@@ -267,6 +285,7 @@ class MemoryState:
         """Take back what was put."""
         self.is_open = False
         self._seq = self._seq_at_open
+        self._last_added = self._last_added_at_open
         while self._undo:
             table, key, row = self._undo.pop()
             table.replace(key, row)
@@ -306,8 +325,7 @@ class MemoryState:
         return self._seq
 
     def last_seq(self) -> int:
-        seqs = self._seqs.of("all")
-        return int(seqs[-1][0]) if seqs else 0
+        return self._last_added
 
     def add_event(self, row: EventRow) -> None:
         event = row.event
@@ -316,6 +334,7 @@ class MemoryState:
             raise StoreError(f"event {row.seq} is there already")
         if (event.source, row.id) in self.identities.rows:
             raise StoreError(f"identity {event.source} {row.id} is there already")
+        self._last_added = max(self._last_added, row.seq)
         self._put(self.events, row, row.seq)
         self._put(self.identities, row.seq, event.source, row.id)
 
@@ -531,6 +550,50 @@ class MemoryState:
         found = (token,) in self.tokens.rows
         self._drop(self.tokens, token)
         return found
+
+    # --- what is over ---
+
+    def event_marks(self, after: int, limit: int) -> list[EventMark]:
+        line = self._seqs.of("all")
+        first = bisect_right(line, (after,))
+        return [_mark(self.events.rows[key]) for key in line[first : first + limit]]
+
+    def drop_event(self, seq: int) -> None:
+        for row in self.arrivals(seq):
+            self._drop(self.all_arrivals, row.seq, row.dataset, row.partition, row.part)
+        self._drop(self.events, seq)
+
+    def drop_content(self, source: str, key: str) -> None:
+        self._drop(self._contents, source, key)
+
+    def runs_ended(self, after: tuple[float, str], before: float, limit: int) -> list[RunRow]:
+        line = self._ended.of("all")
+        first = bisect_right(line, after)
+        return [self.runs.rows[run_id,] for ended_at, run_id in line[first:][:limit] if ended_at < before]
+
+    def drop_run(self, run_id: str) -> None:
+        for table in (self.all_tasks, self._attempts, self._firings, self._tasks, self.runs):
+            for key in [key for key in table.rows if key[0] == run_id]:
+                self._drop(table, *key)
+        for row in [row for row in self.operations.rows.values() if row.run_id == run_id]:
+            self._drop(self.operations, row.id)
+
+    def past_run(self, pipeline: str, partition: str) -> PastRunRow | None:
+        return self._past_runs.rows.get((pipeline, partition))
+
+    def put_past_run(self, row: PastRunRow) -> None:
+        self._put(self._past_runs, row, row.pipeline, row.partition)
+
+    def drop_resolved_alerts(self, before: float, limit: int) -> int:
+        over = [
+            row
+            for row in self.alerts.rows.values()
+            if row.opened_at < before and row.resolved_at is not None and row.resolved_at < before
+        ]
+        gone = sorted(over, key=lambda row: (row.opened_at, row.id))[:limit]
+        for row in gone:
+            self._drop(self.alerts, row.id)
+        return len(gone)
 
     # --- timers and sensors ---
 

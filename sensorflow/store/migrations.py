@@ -151,29 +151,43 @@ def first_schema(database: Database) -> None:
     database.conn.execute("INSERT INTO meta (key, value) VALUES ('instance', ?)", (uuid.uuid4().hex,))
 
 
-_STEPS = (first_schema,)
+def retention(database: Database) -> None:
+    """Make room for what is kept of runs that are removed, and find those that are to be."""
+    database.conn.execute(
+        """CREATE TABLE past_runs (
+            pipeline TEXT NOT NULL, partition TEXT NOT NULL, generation INTEGER NOT NULL, state TEXT NOT NULL,
+            PRIMARY KEY (pipeline, partition)
+        ) WITHOUT ROWID"""
+    )
+    database.conn.execute(
+        "CREATE INDEX runs_ended ON runs (ended_at, id) WHERE state IN ('succeeded', 'cancelled')"
+    )
+
+
+_STEPS = (first_schema, retention)
 _MIGRATIONS = Migrations("sensorflow")
 for _step in _STEPS:
     _MIGRATIONS()(_step)
 
 
-def migrate(connection: sqlite3.Connection) -> list[str]:
-    """Bring the schema up to date.
-
-    Returns:
-        The steps the database has taken that are unknown here: a newer version wrote it, and it is
-        left as it is. Empty when all is well.
-    """
-    # Plugins that somebody installed for the sqlite-utils command have no business here.
-    database = Database(connection, recursive_triggers=False, execute_plugins=False)
-    unknown, _ = steps_between(database)
-    if not unknown:
-        _MIGRATIONS.apply(database)
-    return unknown
+def migrate(connection: sqlite3.Connection) -> None:
+    """Take the steps that a database has still to take."""
+    _MIGRATIONS.apply(_database(connection))
 
 
-def steps_between(database: Database) -> tuple[list[str], list[str]]:
+def steps_between(connection: sqlite3.Connection) -> tuple[list[str], list[str]]:
     """Return the steps a database has taken that are unknown here, and those it has still to take."""
+    database = _database(connection)
     known = {step.__name__ for step in _STEPS}
     unknown = [step.name for step in _MIGRATIONS.applied(database) if step.name not in known]
     return unknown, [step.name for step in _MIGRATIONS.pending(database)]
+
+
+def is_new(to_take: list[str]) -> bool:
+    """Tell whether a database has taken no step yet."""
+    return len(to_take) == len(_STEPS)
+
+
+def _database(connection: sqlite3.Connection) -> Database:
+    # Plugins that somebody installed for the sqlite-utils command have no business here.
+    return Database(connection, recursive_triggers=False, execute_plugins=False)

@@ -145,6 +145,34 @@ DUE_TIMERS = f"SELECT {TIMERS.columns} FROM timers WHERE due_at <= ? ORDER BY du
 TIMERS_BETWEEN = f"SELECT {TIMERS.columns} FROM timers WHERE key >= ? AND key < ? ORDER BY key"
 NEXT_TIMER_AT = "SELECT min(due_at) FROM timers"
 
+# --- What is over. ---
+
+# `content` stands for the event where no id does; `replaces` names a place whose content it is.
+EVENT_MARKS = """
+    SELECT seq, source,
+        CASE WHEN replaces <> '' THEN replaces WHEN event_id IS NULL THEN content ELSE '' END,
+        received_at, state
+    FROM events WHERE seq > ? ORDER BY seq LIMIT ?"""
+DROP_EVENT = "DELETE FROM events WHERE seq = ?"
+DROP_ARRIVALS = "DELETE FROM arrivals WHERE seq = ?"
+DROP_CONTENT = "DELETE FROM contents WHERE source = ? AND key = ?"
+
+RUNS_ENDED = f"""
+    SELECT {RUNS.columns} FROM runs INDEXED BY runs_ended
+    WHERE {_HAS_ENDED} AND (ended_at, id) > (?, ?) AND ended_at < ? ORDER BY ended_at, id LIMIT ?"""
+DROP_RUN = (
+    "DELETE FROM firings WHERE run_id = ?",
+    "DELETE FROM attempts WHERE run_id = ?",
+    "DELETE FROM tasks WHERE run_id = ?",
+    "DELETE FROM operations WHERE run_id = ? AND run_id <> ''",
+    "DELETE FROM runs WHERE id = ?",
+)
+FIRST_PAST_RUN = "SELECT pipeline FROM past_runs WHERE pipeline > '' LIMIT 1"
+DROP_RESOLVED_ALERTS = """
+    DELETE FROM alerts WHERE id IN (
+        SELECT id FROM alerts INDEXED BY alerts_opened
+        WHERE opened_at < :before AND resolved_at < :before ORDER BY opened_at, id LIMIT :limit)"""
+
 # --- Listings. Pages are found by index; counts walk an index of what they count. ---
 
 RUNS_BEFORE = f"SELECT {RUNS.columns} FROM runs WHERE id < :before ORDER BY id DESC LIMIT :limit"

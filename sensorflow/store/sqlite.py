@@ -8,12 +8,15 @@ from pathlib import Path
 from sensorflow.core.state import State
 from sensorflow.ports import Listing, StoreError
 from sensorflow.store import queries
-from sensorflow.store.migrations import migrate
 from sensorflow.store.sqlite_listing import SqliteListing
 from sensorflow.store.sqlite_state import SqliteState
+from sensorflow.store.upgrading import bring_up_to_date
 
 #: A transaction with more rows than this is committed in the thread, whether others wait or not.
 _LARGE_TRANSACTION_ROWS = 500
+#: Of a file's pages so many may be free, for what comes next; what is beyond goes back to the disk, in a
+#: transaction that has dropped rows, so many pages at once.
+_FREE_SHARE, _PAGES_GIVEN_BACK = 0.25, 200
 
 
 class SqliteStore:
@@ -58,19 +61,17 @@ class SqliteStore:
 
     def _prepare(self) -> None:
         try:
+            if not self._pragma("page_count"):
+                # Before all else: once there is something in the file, only writing it anew changes this.
+                self._writer.execute("PRAGMA auto_vacuum = INCREMENTAL")
             mode = self._writer.execute("PRAGMA journal_mode = WAL").fetchone()[0]
             self._writer.execute("PRAGMA synchronous = FULL")
             self._writer.execute("PRAGMA cache_size = -16000")
-            unknown = migrate(self._writer)
+            if mode != "wal":
+                raise StoreError(f"{self.path}: its file system does not do SQLite's WAL; use a local disk")
+            bring_up_to_date(self._writer, self.path)
         except sqlite3.Error as error:
             raise StoreError(f"{self.path}: cannot be used as a store: {error}") from error
-        if mode != "wal":
-            raise StoreError(f"{self.path}: its file system does not do SQLite's WAL; use a local disk")
-        if unknown:
-            raise StoreError(
-                f"{self.path}: was written by a newer version of sensorflow "
-                f"(it has {', '.join(unknown)}); use that version or a newer one"
-            )
 
     def _read_instance(self) -> str:
         try:
@@ -94,6 +95,8 @@ class SqliteStore:
             raise RuntimeError("no transaction is open")
         try:
             self._writing.write_all()
+            if self._writing.dropped:
+                self._give_back()
             rows = self._writing.written
             if rows > _LARGE_TRANSACTION_ROWS or (busy and rows):
                 await self._commit_in_thread()
@@ -106,6 +109,16 @@ class SqliteStore:
             self.rollback()
             raise
         self._writing.committed()
+
+    def _give_back(self) -> None:
+        """Shorten the file by some of the pages that what was dropped has left free."""
+        free = self._pragma("freelist_count") - int(_FREE_SHARE * self._pragma("page_count"))
+        for _ in range(min(free, _PAGES_GIVEN_BACK)):
+            # Python takes one step of a statement without columns, which is one page.
+            self._writer.execute("PRAGMA incremental_vacuum")
+
+    def _pragma(self, name: str) -> int:
+        return int(self._writer.execute(f"PRAGMA {name}").fetchone()[0])
 
     async def _commit_in_thread(self) -> None:
         commit = self._committer.submit(self._writer.execute, "COMMIT")

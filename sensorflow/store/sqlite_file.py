@@ -10,8 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlite_utils import Database
-
 from sensorflow.ports import StoreError
 from sensorflow.store.migrations import steps_between
 
@@ -60,7 +58,7 @@ def examine(path: Path, *, thoroughly: bool) -> StoreReport:
     """
     with _reading(path) as connection:
         faults = _faults(connection, thoroughly=thoroughly)
-        unknown, to_take = ([], []) if faults else steps_between(Database(connection, execute_plugins=False))
+        unknown, to_take = ([], []) if faults else steps_between(connection)
         has_events = not faults and not to_take
         newest = connection.execute(_NEWEST_EVENT).fetchone() if has_events else None
         return StoreReport(

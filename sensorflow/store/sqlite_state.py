@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from operator import attrgetter
 from typing import Any, TypeAlias
 
+from sensorflow.core.messages import EventState
 from sensorflow.core.state import (
     AlertRow,
     ArrivalRow,
@@ -13,11 +14,13 @@ from sensorflow.core.state import (
     BackfillRow,
     ContentRow,
     DoubleFiringError,
+    EventMark,
     EventRow,
     FiringRow,
     OperationRow,
     PartitionRow,
     PartRow,
+    PastRunRow,
     PipelineRow,
     RunRow,
     SensorRow,
@@ -88,13 +91,18 @@ class SqliteState:
         self._alerts = Rows(tables.ALERTS)
         self._operations = Rows(tables.OPERATIONS)
         self._tokens = Rows(tables.TOKENS)
+        self._past_runs = Rows(tables.PAST_RUNS)
+        #: Most stores have none, so nobody need look for each new run. A reader always looks.
+        self._has_past_runs = not remembers or bool(self._one(queries.FIRST_PAST_RUN, ()))
+        #: Rows dropped since the transaction was opened.
+        self.dropped = 0
         #: By pipeline and partition, the id of its run; None where there is none.
         self._run_ids: dict[tuple[str, str], str | None] = {}
         self._all: tuple[Rows[Any], ...] = (
             *(self._identities, self._events, self._arrivals, self._partitions, self._parts, self._runs),
             *(self._tasks, self._attempts, self._firings, self._timers, self._contents, self._sensors),
             *(self._pipelines, self._watermarks, self._backfills, self._alerts, self._operations),
-            self._tokens,
+            *(self._tokens, self._past_runs),
         )
 
     # --- the transaction, as the store sees it ---
@@ -109,6 +117,7 @@ class SqliteState:
         self._open = True
         self._seq_at_open = self._seq
         self.written = 0
+        self.dropped = 0
 
     def committed(self) -> None:
         """The transaction is on disk."""
@@ -489,6 +498,52 @@ class SqliteState:
     def drop_token(self, token: str) -> bool:
         self._write(self._tokens)
         return self._change(queries.FORGET_TOKEN, (token,)) > 0
+
+    # --- what is over ---
+
+    def event_marks(self, after: int, limit: int) -> list[EventMark]:
+        self._write(self._events)
+        try:
+            found = self._connection.execute(queries.EVENT_MARKS, (after, limit)).fetchall()
+        except sqlite3.Error as error:
+            raise StoreError(f"the store cannot be read: {error}") from error
+        return [EventMark(seq, source, key, at, EventState(state)) for seq, source, key, at, state in found]
+
+    def drop_event(self, seq: int) -> None:
+        self._write(self._events, self._arrivals)
+        self.dropped += self._change(queries.DROP_EVENT, (seq,))
+        self.dropped += self._change(queries.DROP_ARRIVALS, (seq,))
+
+    def drop_content(self, source: str, key: str) -> None:
+        self._write(self._contents)
+        self.dropped += self._change(queries.DROP_CONTENT, (source, key))
+
+    def runs_ended(self, after: tuple[float, str], before: float, limit: int) -> list[RunRow]:
+        self._write(self._runs)
+        return self._select(tables.RUNS, queries.RUNS_ENDED, (*after, before, limit))
+
+    def drop_run(self, run_id: str) -> None:
+        run = self.run(run_id)
+        self._write(self._runs, self._tasks, self._attempts, self._firings, self._operations)
+        for query in queries.DROP_RUN:
+            self.dropped += self._change(query, (run_id,))
+        self._runs.known.pop((run_id,), None)
+        self._tasks.known.pop((run_id,), None)
+        if run is not None:
+            self._run_ids.pop((run.pipeline, run.partition), None)
+
+    def past_run(self, pipeline: str, partition: str) -> PastRunRow | None:
+        return self._get(self._past_runs, pipeline, partition) if self._has_past_runs else None
+
+    def put_past_run(self, row: PastRunRow) -> None:
+        self._has_past_runs = True
+        self._put(self._past_runs, row, row.pipeline, row.partition)
+
+    def drop_resolved_alerts(self, before: float, limit: int) -> int:
+        self._write(self._alerts)
+        dropped = self._change(queries.DROP_RESOLVED_ALERTS, {"before": before, "limit": limit})
+        self.dropped += dropped
+        return dropped
 
     # --- timers and sensors ---
 

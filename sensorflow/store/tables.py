@@ -18,6 +18,7 @@ from sensorflow.core.state import (
     OperationRow,
     PartitionRow,
     PartRow,
+    PastRunRow,
     PipelineRow,
     RunRow,
     SensorRow,
@@ -263,6 +264,7 @@ RUNS = _plain(
     flags=("active", "stale", "forced"),
     lists=("pending",),
 )
+PAST_RUNS = _plain(PastRunRow, "past_runs", key=("pipeline", "partition"), enums={"state": RunState})
 TASKS = _plain(
     TaskRow, "tasks", key=("run_id", "task"), enums={"state": TaskState}, flags=("outdated", "stopping")
 )

@@ -151,7 +151,10 @@ def _event_of_path(request: web.Request) -> EventRow:
     seq = request.match_info["seq"]
     api = request.app[API]
     reader = api.store.reader
-    row = reader.event(int(seq)) if seq.isascii() and seq.isdigit() and len(seq) < 19 else None
+    number = int(seq) if seq.isascii() and seq.isdigit() and len(seq) < 19 else 0
+    row = reader.event(number)
+    if row is None and caller_of(request).pipelines is None and 0 < number <= reader.last_seq():
+        raise not_found(f"event {number} is not kept any more (retention_events); its identity is")
     if row is None or not sees_event(api, caller_of(request), row):
         raise not_found(f'there is no event "{seq}"')
     return row

@@ -43,6 +43,10 @@ async def show_log(request: web.Request, query: LogQuery) -> web.StreamResponse:
     run = run_of_path(request)
     task = request.match_info["task"]
     number = _attempt_number(api, run, task, query.attempt)
+    key, path = (run.id, task, number), api.log_path(run.id, task, number)
+    # An attempt has the folder before it starts.
+    if _has_ended(api, key) and not await asyncio.to_thread(path.parent.exists):
+        raise not_found(f"the logs of run {run.id} are not kept any more (retention_logs)")
     response = web.StreamResponse(
         headers={
             "Content-Type": "text/plain; charset=utf-8",
@@ -52,13 +56,7 @@ async def show_log(request: web.Request, query: LogQuery) -> web.StreamResponse:
     )
     await response.prepare(request)
     if request.method != "HEAD":
-        await _send(
-            request,
-            response,
-            api.log_path(run.id, task, number),
-            (run.id, task, number),
-            follow=bool(query.follow),
-        )
+        await _send(request, response, path, key, follow=bool(query.follow))
     await response.write_eof()
     return response
 

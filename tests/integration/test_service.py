@@ -64,6 +64,7 @@ class Recorder:
     def __init__(self) -> None:
         self.orders: asyncio.Queue[StartAttempt] = asyncio.Queue()
         self.rescued: list[LostAttempt] = []
+        self.removed_logs: list[str] = []
         self.alerts: list[SendAlert] = []
 
     def start(self, order: StartAttempt) -> None:
@@ -71,6 +72,9 @@ class Recorder:
 
     def stop(self, key: AttemptKey, reason: str) -> None:
         raise AssertionError(f"nothing is to be stopped: {key}, {reason}")
+
+    def remove_logs(self, run_ids: Sequence[str]) -> None:
+        self.removed_logs.extend(run_ids)
 
     async def rescue(self, lost: Sequence[LostAttempt]) -> None:
         self.rescued.extend(lost)

@@ -18,6 +18,7 @@ from sensorflow.core.states import AttemptState, RunState, TaskState
 from sensorflow.ports import StoreError
 from sensorflow.store import queries, tables
 from sensorflow.store.sqlite import SqliteStore
+from sensorflow.store.sqlite_file import examine
 from tests.store_rows import (
     alert_row,
     arrival_row,
@@ -281,10 +282,13 @@ _QUERIES = {
         for name, text in vars(queries).items()
         if isinstance(text, str) and name.isupper() and not name.startswith("_")
     },
+    **{f"DROP_RUN {number}": text for number, text in enumerate(queries.DROP_RUN)},
     **{
-        f"{table.name} by key": table.select
+        f"{table.name} {how}": text
         for table in vars(tables).values()
         if isinstance(table, tables.Table)
+        for how, text in (("by key", table.select), ("of a group", table.select_group))
+        if how == "by key" or len(table.key) > 1
     },
 }
 
@@ -428,3 +432,28 @@ async def test_no_question_takes_more_work_when_history_grows(tmp_path: Path) ->
     assert all(small.values())
     grown = {name: (small[name], large[name]) for name in small if large[name] > 1.2 * small[name]}
     assert grown == {}
+
+
+async def test_the_file_becomes_shorter_when_much_was_dropped_and_keeps_a_reserve(path: Path) -> None:
+    with closing(SqliteStore(path)) as store:
+        state = store.begin()
+        for _ in range(4000):
+            put_event(state)
+        await store.commit()
+        whole = pages(path)
+        for begin in range(0, 4000, 200):
+            state = store.begin()
+            for seq in range(begin + 1, begin + 201):
+                state.drop_event(seq)
+            await store.commit()
+        left = pages(path)
+        free = store._pragma("freelist_count")
+        assert left < whole
+        assert 0 < free <= left / 4 + 1
+        assert store.reader.identity("/erp", "event-1") == 1
+    assert examine(path, thoroughly=True).faults == ()
+
+
+def pages(path: Path) -> int:
+    with closing(sqlite3.connect(path)) as connection:
+        return int(connection.execute("PRAGMA page_count").fetchone()[0])

@@ -107,6 +107,9 @@ class SimulatedExecutor:
         else:
             self._report_end(key, AttemptState.CANCELLED)
 
+    def remove_logs(self, run_ids: Sequence[str]) -> None:
+        self._world.note(f"remove the logs of {len(run_ids)} runs")
+
     async def rescue(self, lost: Sequence[LostAttempt]) -> None:
         keys = {(each.run_id, each.task, each.number) for each in lost}
         await time_passes(self._world.random.uniform(0.001, 0.2))

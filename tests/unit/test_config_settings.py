@@ -16,7 +16,8 @@ from sensorflow.core.errors import DefinitionsError
 
 KEYS = (
     "host, port, store, workers, python_workers, log_level, log_format, body_limit, batch_limit, "
-    "header_timeout, body_timeout, connections, stop_grace, allowed_hosts, allow_private, alerts"
+    "header_timeout, body_timeout, connections, stop_grace, retention_events, "
+    "retention_runs, retention_logs, allowed_hosts, allow_private, alerts"
 )
 
 
@@ -68,7 +69,7 @@ def test_a_file_that_is_not_there_and_a_value_given_twice_are_errors(tmp_path: P
 
 def test_all_that_is_wrong_is_told_with_its_line(tmp_path: Path) -> None:
     text = 'host = 1\nport = 70000\nworkers = "2"\n  prot = 1\nlog_level = "loud"\nstop_grace = "soon"\n[x]\nhost = 1\nretention_logs = 1\n'
-    assert mistakes(tmp_path, text, SENSORFLOW_WORKERS="many", SENSORFLOW_RETENTION_RUNS="1d") == [
+    assert mistakes(tmp_path, text, SENSORFLOW_WORKERS="many", SENSORFLOW_RETENTION_RUNS="0s") == [
         "sensorflow.toml:1:1: host: expected text, found 1",
         "sensorflow.toml:2:1: port: expected a port from 0 to 65535, found 70000",
         'sensorflow.toml:3:1: workers: expected a whole number >= 1, found "2"',
@@ -77,7 +78,8 @@ def test_all_that_is_wrong_is_told_with_its_line(tmp_path: Path) -> None:
         'sensorflow.toml:4:3: prot: expected a known key, found "prot"; did you mean "port"?',
         f'sensorflow.toml:7:2: x: expected one of the keys {KEYS}, found "x"',
         'environment: SENSORFLOW_WORKERS: expected a whole number >= 1, found "many"',
-        "environment: SENSORFLOW_RETENTION_RUNS: not supported yet by this version",
+        "environment: SENSORFLOW_RETENTION_RUNS: "
+        'expected a duration from 1s on, such as 90d, or forever, found "0s"',
     ]
 
 
@@ -188,3 +190,19 @@ def test_an_alert_of_a_pipeline_that_is_not_there_is_a_warning(tmp_path: Path) -
     assert str(warning) == (
         'sensorflow.toml: alerts.0.pipelines: no pipeline is called "flihgts"; did you mean "flights"?'
     )
+
+
+@pytest.mark.parametrize(
+    ("given", "seconds"), [("90d", 7_776_000.0), ("3600", 3600.0), ("1s", 1.0), ("forever", None)]
+)
+def test_what_is_over_is_kept_for_a_duration_or_for_ever(
+    tmp_path: Path, given: str, seconds: float | None
+) -> None:
+    settings = load_settings(tmp_path, {"SENSORFLOW_RETENTION_EVENTS": given})
+    assert settings.retention.events_s == seconds
+
+
+@pytest.mark.parametrize("given", ["true", "-1", "0.5", '"soon"', '"never"', "inf", "nan"])
+def test_no_other_retention_is_taken(tmp_path: Path, given: str) -> None:
+    (told,) = mistakes(tmp_path, f"retention_logs = {given}\n")
+    assert "retention_logs: expected a duration from 1s on, such as 90d, or forever, found" in told
