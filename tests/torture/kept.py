@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,10 +24,10 @@ class Kept:
         ((number,),) = self.rows(sql, *values)
         return int(number)
 
-    def event_ids(self, source: str) -> Counter[str]:
-        """Return how often each id of a source is kept."""
-        found: Sequence[tuple[str]] = self.rows("SELECT event_id FROM events WHERE source = ?", source)
-        return Counter(each for (each,) in found)
+    def numbers(self, source: str) -> Counter[int]:
+        """Return how often each numbered event of a source is kept."""
+        sql = "SELECT json_extract(data, '$.n') FROM events WHERE source = ?"
+        return Counter(number for (number,) in self.rows(sql, source))
 
     def runs_in(self, state: str) -> int:
         return self.count("SELECT count(*) FROM runs WHERE state = ?", state)

@@ -5,7 +5,7 @@ import json
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -81,8 +81,9 @@ class ServiceProcess:
         """Ask it to end, and return its exit code."""
         assert self._process is not None
         self.serves.clear()
-        self._process.send_signal(signal.SIGCONT)
-        self._process.terminate()
+        with suppress(ProcessLookupError):  # It may have ended by itself, as its exit code says.
+            self._process.send_signal(signal.SIGCONT)
+            self._process.terminate()
         return await self._gone()
 
     def send(self, number: signal.Signals) -> None:

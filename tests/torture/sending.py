@@ -9,6 +9,8 @@ import aiohttp
 from tests.torture.process import ServiceProcess, client_of
 
 SOURCE = "/shop"
+#: Events of one partition.
+BATCH = 20
 #: Events that wait at most because the service is away.
 _WAITING = 1000
 _CONNECTIONS = 32
@@ -17,12 +19,16 @@ _TICK_S = 0.02
 _ANSWER_S = 10.0
 
 
-class Sender:
-    """Posts numbered events, each a part of a batch of `batch` events."""
+def numbered(number: int) -> dict[str, object]:
+    """Return what an event says: it is one part of its batch."""
+    return {"n": number, "batch": f"batch-{number // BATCH}", "part": f"{number % BATCH}"}
 
-    def __init__(self, service: ServiceProcess, *, batch: int, per_s: int) -> None:
+
+class Sender:
+    """Posts numbered events."""
+
+    def __init__(self, service: ServiceProcess, *, per_s: int) -> None:
         self.service = service
-        self.batch = batch
         #: The numbers of those that were answered with 202.
         self.acknowledged: set[int] = set()
         #: How often one was answered as a repetition: its first answer was lost.
@@ -43,7 +49,7 @@ class Sender:
         """Send what its last batch lacks, and return when all is acknowledged."""
         assert self._timer is not None
         self._timer.cancel()
-        while self.sent % self.batch:
+        while self.sent % BATCH:
             self._put()
         await self._queue.join()
 
@@ -75,7 +81,7 @@ class Sender:
             "id": f"order-{number}",
             "source": SOURCE,
             "type": "order",
-            "data": {"batch": f"batch-{number // self.batch}", "part": f"{number % self.batch}"},
+            "data": numbered(number),
         }
         headers = {"Content-Type": "application/cloudevents+json"}
         try:
@@ -92,9 +98,9 @@ class Sender:
 
 
 @asynccontextmanager
-async def sending(service: ServiceProcess, *, batch: int, per_s: int) -> AsyncIterator[Sender]:
+async def sending(service: ServiceProcess, *, per_s: int) -> AsyncIterator[Sender]:
     """Give a sender that sends already; leaving it waits until all that it sent is acknowledged."""
-    sender = Sender(service, batch=batch, per_s=per_s)
+    sender = Sender(service, per_s=per_s)
     timeout = aiohttp.ClientTimeout(total=_ANSWER_S)
     async with client_of(service, timeout=timeout) as client, asyncio.TaskGroup() as group:
         workers = [group.create_task(sender.work(client)) for _ in range(_CONNECTIONS)]

@@ -1,26 +1,21 @@
 """A home whose tasks write down that they run, and what must hold of them after all that went wrong."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 
 from tests.torture.kept import Kept
-from tests.torture.sending import SOURCE, Sender
+from tests.torture.process import ServiceProcess
+from tests.torture.sending import BATCH
 
-#: Events of one partition.
-BATCH = 20
-
+#: How its events come, unless a test wants it otherwise.
+POSTED = "type: events, match: {type: [order]}"
 SHOP = f"""\
 name: shop
 partition: key
 datasets:
   orders: {{partition: key, complete: {{count: {BATCH}}}}}
 sensors:
-  posted:
-    type: events
-    match: {{type: [order]}}
-    partition: data.batch
-    part: data.part
-    dataset: orders
+  orders_come: {{HOW_IT_COMES, partition: data.batch, part: data.part, dataset: orders}}
 tasks:
   ship:
     inputs: [orders]
@@ -28,9 +23,9 @@ tasks:
 """
 
 
-def make_shop(home: Path) -> Path:
+def make_shop(home: Path, sensor: str = POSTED) -> Path:
     """Write the shop into a home."""
-    (home / "pipelines" / "shop.yaml").write_text(SHOP)
+    (home / "pipelines" / "shop.yaml").write_text(SHOP.replace("HOW_IT_COMES", sensor))
     return home
 
 
@@ -43,17 +38,15 @@ def shipped(home: Path) -> dict[str, list[tuple[str, int]]]:
     return dict(ran)
 
 
-def see_nothing_lost(home: Path, sender: Sender) -> None:
-    """See that every acknowledged event is kept, once, and nothing else."""
-    kept = Kept(home).event_ids(SOURCE)
-    assert {f"order-{number}" for number in sender.acknowledged} == set(kept)
-    assert set(kept.values()) == {1}
-    assert sender.acknowledged == set(range(sender.sent))
+def see_nothing_lost(home: Path, source: str, count: int) -> None:
+    """See that of so many numbered events each is kept, once."""
+    assert Kept(home).numbers(source) == Counter(range(count))
 
 
-def see_each_fired_once(home: Path, partitions: set[str]) -> int:
+def see_each_fired_once(home: Path, events: int) -> int:
     """See that each partition fired once, with one key over all its attempts; return how many there were."""
     kept = Kept(home)
+    partitions = {f"batch-{number}" for number in range(events // BATCH)}
     assert kept.firings() == {(partition, "ship"): 1 for partition in partitions}
     ran, attempts = shipped(home), defaultdict(list)
     for partition, _, number, state in kept.attempts():
@@ -71,3 +64,9 @@ def see_each_fired_once(home: Path, partitions: set[str]) -> int:
         ran_as = [number for _, number in ran[partition]]
         assert len(ran_as) == len(set(ran_as)) and numbers[-1] in ran_as
     return sum(map(len, attempts.values()))
+
+
+async def all_shipped(service: ServiceProcess, events: int) -> None:
+    """Wait until all that so many events make ready has been done."""
+    kept = Kept(service.home)
+    await service.until(lambda: kept.runs_in("succeeded") == events // BATCH, 300)

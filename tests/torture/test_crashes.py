@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.torture.amounts import amount
-from tests.torture.kept import Kept
 from tests.torture.process import ServiceProcess
-from tests.torture.sending import sending
-from tests.torture.shop import BATCH, make_shop, see_each_fired_once, see_nothing_lost
+from tests.torture.sending import BATCH, SOURCE, sending
+from tests.torture.shop import all_shipped, make_shop, see_each_fired_once, see_nothing_lost
 
 pytestmark = pytest.mark.slow
 
@@ -25,7 +24,7 @@ async def test_no_kill_loses_an_acknowledged_event_or_fires_a_partition_twice(
     service = ServiceProcess(make_shop(home))
     await service.start()
     try:
-        async with sending(service, batch=BATCH, per_s=PER_S) as sender:
+        async with sending(service, per_s=PER_S) as sender:
             for number in range(KILLS):
                 # Now and then while it starts, when nothing is listened to yet.
                 if number % 10 == 9:
@@ -36,15 +35,13 @@ async def test_no_kill_loses_an_acknowledged_event_or_fires_a_partition_twice(
                     await service.moment(lots.uniform(0.2, 1.5))
                 await service.kill()
                 await service.start()
-        partitions = {f"batch-{number}" for number in range(sender.sent // BATCH)}
-        kept = Kept(home)
-        await service.until(lambda: kept.runs_in("succeeded") == len(partitions), 300)
+        await all_shipped(service, sender.sent)
     finally:
         if service.is_there:
             assert await service.stop() == 0
-    see_nothing_lost(home, sender)
-    attempts = see_each_fired_once(home, partitions)
+    see_nothing_lost(home, SOURCE, sender.sent)
+    attempts = see_each_fired_once(home, sender.sent)
     figure(
         f"{KILLS} kills, {sender.sent} events, {sender.repeated} sent again: 0 lost; "
-        f"{len(partitions)} partitions in {attempts} attempts: each fired once"
+        f"{sender.sent // BATCH} partitions in {attempts} attempts: each fired once"
     )

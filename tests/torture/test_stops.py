@@ -13,8 +13,8 @@ from tests.calling import environment
 from tests.torture.amounts import amount
 from tests.torture.kept import Kept
 from tests.torture.process import LOOK_S, ServiceProcess, client_of, lives, served
-from tests.torture.sending import sending
-from tests.torture.shop import BATCH, make_shop, see_each_fired_once, see_nothing_lost
+from tests.torture.sending import BATCH, SOURCE, sending
+from tests.torture.shop import all_shipped, make_shop, see_each_fired_once, see_nothing_lost
 
 pytestmark = pytest.mark.slow
 
@@ -129,18 +129,18 @@ async def test_a_service_that_is_suspended_under_load_loses_nothing_and_starts_n
 ) -> None:
     lots = random.Random(17)
     async with served(make_shop(home)) as service:
-        async with sending(service, batch=BATCH, per_s=500) as sender:
+        async with sending(service, per_s=500) as sender:
             for number in range(SUSPENSIONS):
                 await service.moment(lots.uniform(0.2, 1.0))
                 service.send(signal.SIGSTOP)
                 # Now and then for longer than senders wait, so that they send again.
                 await service.moment(12 if number % 10 == 2 else lots.uniform(0.1, 2.0))
                 service.send(signal.SIGCONT)
-        partitions = {f"batch-{number}" for number in range(sender.sent // BATCH)}
-        await service.until(lambda: Kept(home).runs_in("succeeded") == len(partitions), 300)
-    see_nothing_lost(home, sender)
-    assert see_each_fired_once(home, partitions) == len(partitions)
+        await all_shipped(service, sender.sent)
+    see_nothing_lost(home, SOURCE, sender.sent)
+    partitions = sender.sent // BATCH
+    assert see_each_fired_once(home, sender.sent) == partitions
     figure(
         f"{SUSPENSIONS} suspensions, {sender.sent} events, {sender.repeated} sent again: 0 lost; "
-        f"{len(partitions)} partitions, each in one attempt"
+        f"{partitions} partitions, each in one attempt"
     )
