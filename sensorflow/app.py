@@ -6,6 +6,7 @@ import ipaddress
 import json
 import logging
 import os
+import resource
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -42,7 +43,7 @@ from sensorflow.tasks.command import CommandKind
 from sensorflow.tasks.http import HttpKind
 from sensorflow.tasks.python import PythonKind
 from sensorflow.web import Api, build_app
-from sensorflow.web.server import Limits, Runner
+from sensorflow.web.server import Complaints, Limits, Runner, connections_within
 
 log = structlog.get_logger(__name__)
 
@@ -125,6 +126,7 @@ def serve(home: Path, host: str | None = None, port: int | None = None) -> int:
 
 async def _serve(home: Path, settings: Settings, host: str | None, port: int | None) -> int:
     stop = asyncio.Event()
+    asyncio.get_running_loop().set_exception_handler(Complaints())
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with running(home, settings, host=host, port=port) as service:
@@ -224,7 +226,11 @@ async def running(
             service.submit_all, clock, changed=partial(_report_sensor, service), answering=answering
         )
         serving = Running(home, service, store, supervisor, executor, settings, address, loop)
-        limits = Limits(header_timeout_s=settings.header_timeout, connections=settings.connections)
+        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        bearable = connections_within(files, settings.workers + settings.python_workers)
+        limits = Limits(
+            header_timeout_s=settings.header_timeout, connections=min(settings.connections, bearable)
+        )
         runner = Runner(build_app(_api(serving, settings, host, clock)), limits)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)

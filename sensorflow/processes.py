@@ -22,8 +22,11 @@ def process_started(pid: int) -> str:
 
     Empty where no such process runs or the system does not tell.
     """
-    fields = _stat_fields(pid)
-    return f"{_boot_id()}:{fields[19]}" if fields and fields[0] not in "ZX" else ""
+    try:
+        fields = _stat_fields(pid)
+        return f"{_boot_id()}:{fields[19]}" if fields and fields[0] not in "ZX" else ""
+    except OSError:  # No descriptors left: the process runs all the same.
+        return ""
 
 
 async def wait_for_exit(process: "subprocess.Popen[bytes]") -> int:
@@ -83,7 +86,10 @@ def group_members(group: int) -> list[int]:
         pass  # It is there and another user's: its members are found below.
     if not _has_proc():
         return [group]
-    return [pid for pid in running_processes() if _group_of(pid) == group]
+    try:
+        return [pid for pid in running_processes() if _group_of(pid) == group]
+    except OSError:  # No descriptors left to look closer: somebody is there.
+        return [group]
 
 
 def signal_name(number: int) -> str:

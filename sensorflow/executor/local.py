@@ -1,6 +1,7 @@
 """Runs attempts as processes of this machine."""
 
 import asyncio
+import errno
 import json
 import os
 import shutil
@@ -33,6 +34,10 @@ _log = structlog.get_logger()
 
 _SKIPPED_EXIT_CODE = 99
 _STOPPED = "the service stopped"
+#: What a machine says that has no room for one more file or process at the moment.
+_NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM, errno.ENOSPC, errno.EDQUOT})
+#: An attempt that finds no room looks again so often.
+_LOOK_AGAIN_S = 1.0
 
 #: State, exit code and error.
 _Ending: TypeAlias = tuple[AttemptState, int | None, str | None]
@@ -153,7 +158,20 @@ class LocalExecutor:
         try:
             return self._kinds[type(order.action)].start(order, self._place(order))
         except Exception as failure:  # noqa: BLE001 - that it could not start is how the attempt ends
-            return _raised(failure)
+            return self._begin_later(order, failure) if _lacks_room(failure) else _raised(failure)
+
+    async def _begin_later(self, order: StartAttempt, lack: Exception) -> Outcome | None:
+        """Start an attempt once the machine has room for it: to lack that is no failure of its task."""
+        _log.warning("no room for an attempt yet", run_id=order.run_id, task=order.task, error=str(lack))
+        while True:
+            await asyncio.sleep(_LOOK_AGAIN_S)
+            try:
+                end = self._kinds[type(order.action)].start(order, self._place(order))
+            except OSError as failure:
+                if not _lacks_room(failure):
+                    raise
+            else:
+                return await end
 
     async def _see_through(
         self, key: AttemptKey, attempt: _Attempt, end: Coroutine[Any, Any, Outcome | None]
@@ -236,6 +254,10 @@ def _stop(attempt: _Attempt, state: AttemptState, reason: str) -> None:
     # A second cancel would cut short what the first one began: the first verdict stands.
     elif attempt.verdict is None and attempt.work.cancel():
         attempt.verdict = (state, reason)
+
+
+def _lacks_room(failure: Exception) -> bool:
+    return isinstance(failure, OSError) and failure.errno in _NO_ROOM
 
 
 async def _raised(failure: Exception) -> Outcome:

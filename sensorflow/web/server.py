@@ -29,6 +29,15 @@ _LINGERING_S = 2.0
 #: What a client may take without taking anything of what is sent to it.
 _STALLED_S = 120.0
 
+#: What the store, the loop and the sensors have open, and what comes and goes beside them.
+_OWN_FILES = 24
+#: An attempt has a log and a channel to its process, and twice as many while it starts.
+_FILES_OF_ATTEMPT = 4
+#: However few files there may be, somebody must be able to ask.
+_FEWEST = 4
+#: The log is told so often that connections cannot be taken.
+_TELL_S = 60.0
+
 _FULL_PROBLEM = (
     b'{"type":"about:blank","title":"Service Unavailable","status":503,'
     b'"detail":"too many connections are open; come back later, or use one for many requests"}'
@@ -51,6 +60,16 @@ class Limits:
     header_timeout_s: float
     #: How many connections may be open at once; the control socket is always open.
     connections: int
+
+
+def connections_within(files: int, workers: int) -> int:
+    """Return how many connections leave room for all else that a process needs files for.
+
+    Args:
+        files: How many it may have open.
+        workers: How many attempts may run at once.
+    """
+    return max(_FEWEST, files - _OWN_FILES - _FILES_OF_ATTEMPT * workers)
 
 
 class _Protocol(RequestHandler):
@@ -166,6 +185,23 @@ class _Server(web.Server):
             log.warning("too many connections are open; others are sent away", open=len(self.connections))
         self._was_full = full
         return full
+
+
+class Complaints:
+    """What asyncio complains of: told once a minute where connections cannot be taken, else as ever.
+
+    asyncio would write a traceback for each place in the queue of connections, again every second.
+    """
+
+    def __init__(self) -> None:
+        self._told_at = float("-inf")
+
+    def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if not str(context.get("message", "")).startswith("socket.accept() out of system resource"):
+            loop.default_exception_handler(context)
+        elif loop.time() - self._told_at >= _TELL_S:
+            self._told_at = loop.time()
+            log.warning("no files are left for connections; callers wait", error=str(context["exception"]))
 
 
 class Runner(web.AppRunner):

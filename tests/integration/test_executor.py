@@ -1,12 +1,14 @@
 import asyncio
 import json
 import os
+import resource
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from sensorflow.core.commands import StartAttempt
 from sensorflow.core.messages import AttemptEnded
@@ -528,3 +530,23 @@ async def test_secrets_are_masked_in_the_log_and_in_the_error(
 
     assert ended.error == "exit status 1: wrong password **************"
     assert bench.log(attempt) == "first\nwrong password **************\n"
+
+
+async def test_an_attempt_that_finds_no_room_waits_for_it_and_has_not_failed(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sensorflow.executor.local._LOOK_AGAIN_S", 0.05)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    asked = order(shell("echo at last"))
+    with capture_logs() as lines:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (open_descriptors() + 1, hard))
+        try:
+            bench.executor.start(asked)
+            await asyncio.sleep(0)
+            assert lines
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        ended = await bench.reports.end_of(key(asked))
+    assert ended.state == AttemptState.SUCCEEDED and bench.log(asked) == "at last\n"
+    assert [line["event"] for line in lines] == ["no room for an attempt yet"]
+    assert "Too many open files" in lines[0]["error"]

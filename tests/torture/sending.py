@@ -70,12 +70,13 @@ class Sender:
         """Send one after the other."""
         while True:
             number = await self._queue.get()
-            while not await self._is_acknowledged(client, number):
+            while not await self.is_acknowledged(client, number):
                 await self.service.serves.wait()
             self.acknowledged.add(number)
             self._queue.task_done()
 
-    async def _is_acknowledged(self, client: aiohttp.ClientSession, number: int) -> bool:
+    async def is_acknowledged(self, client: aiohttp.ClientSession, number: int) -> bool:
+        """Send an event once, and tell whether it was answered with 202."""
         event = {
             "specversion": "1.0",
             "id": f"order-{number}",

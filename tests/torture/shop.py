@@ -69,4 +69,11 @@ def see_each_fired_once(home: Path, events: int) -> int:
 async def all_shipped(service: ServiceProcess, events: int) -> None:
     """Wait until all that so many events make ready has been done."""
     kept = Kept(service.home)
-    await service.until(lambda: kept.runs_in("succeeded") == events // BATCH, 300)
+
+    def is_done() -> bool:
+        assert not kept.runs_in("failed"), kept.rows(
+            "SELECT error FROM attempts WHERE state = 'failed' LIMIT 5"
+        )
+        return kept.runs_in("succeeded") == events // BATCH
+
+    await service.until(is_done, 300)
