@@ -62,6 +62,8 @@ class Task:
     retry_at: float = 0.0
     #: It was told to stop: however it ends, it does not go on.
     stopping: bool = False
+    #: An attempt of this firing has started.
+    begun: bool = False
 
 
 @dataclass
@@ -194,6 +196,7 @@ class Model:
         task.state, task.outdated = TaskState.RUNNING, False
         task.read = {item.dataset for item in leaves(definition.inputs)}
         task.attempts += 1
+        task.begun = True
         task.consumed = {}
         run.begun = True
         pipeline = self.definitions.pipelines[run.pipeline]
@@ -432,7 +435,7 @@ class Model:
         run.generation, run.stale, run.begun, run.pending = run.generation + 1, False, False, set()
         for name, task in run.tasks.items():
             if name in again and task.state is not TaskState.WAITING:
-                task.state, task.failures, task.outdated = TaskState.WAITING, 0, False
+                task.state, task.failures, task.outdated, task.begun = TaskState.WAITING, 0, False, False
             if task.state is TaskState.WAITING:
                 task.generation = run.generation
         self.take_up(run)
@@ -460,8 +463,8 @@ class Model:
             if run.pending:
                 self.next_generation(run)
             elif pipeline.partitioning.grain is Grain.NONE and run.state is not RunState.CANCELLED:
-                tasks = pipeline.tasks.values()
-                if any(self.news(pipeline, t, item.dataset) for t in tasks for item in leaves(t.inputs)):
+                going_on = [task for name, task in pipeline.tasks.items() if not passed_over(run.tasks[name])]
+                if any(self.news(pipeline, t, item.dataset) for t in going_on for item in leaves(t.inputs)):
                     self.make(run.pipeline, "", "event")
         return before != ([task.state for task in run.tasks.values()], run.state)
 
@@ -474,6 +477,11 @@ class Model:
         """Tell whether all inputs of a task are there, or not asked for."""
         task = self.definitions.pipelines[run.pipeline].tasks[name]
         return run.forced or all(self.holds(run, task, item) for item in task.inputs)
+
+
+def passed_over(task: Task) -> bool:
+    """Tell whether a task ended without an attempt: what it did not read makes no next run by itself."""
+    return task.state in (TaskState.BLOCKED, TaskState.SKIPPED) and not task.begun
 
 
 def verdict(task: TaskDefinition, above: list[TaskState]) -> TaskState:

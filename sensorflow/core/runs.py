@@ -1,6 +1,6 @@
 """Runs: which an arrival makes or concerns, and how their tasks go on from state to state."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from sensorflow.core import alerts, gates
@@ -330,7 +330,7 @@ class Runs:
         if run.pending:
             return self.next_generation(pipeline, run)
         if pipeline.partitioning.grain is Grain.NONE and run.state is not RunState.CANCELLED:
-            self._collect(pipeline)
+            self._collect(pipeline, run)
         elif run.state is RunState.SUCCEEDED and pipeline.sequential:
             following = gates.following(pipeline, run.partition)
             successor = self.turn.state.run_of(pipeline.name, following) if following else None
@@ -338,17 +338,27 @@ class Runs:
                 self.advance(pipeline, successor, None)
         return run
 
-    def _collect(self, pipeline: PipelineDefinition) -> None:
+    def _collect(self, pipeline: PipelineDefinition, ended: RunRow) -> None:
         """Make the next run of a pipeline without partitions, if something came while the last one went."""
         readiness = Readiness(
             self.turn.definitions, self.turn.state, pipeline, "", self.turn.now, self.turn.now
         )
+        passed_over = set(self._passed_over(ended))
         if any(
             readiness.news(task, leaf.dataset)
             for task in pipeline.tasks.values()
+            if task.name not in passed_over
             for leaf in leaves(task.inputs)
         ):
             self.advance(pipeline, self.make(pipeline, "", trigger="event"), None)
+
+    def _passed_over(self, run: RunRow) -> Iterator[str]:
+        """Yield the tasks that ended without an attempt: what they did not read makes no run by itself."""
+        for row in self.turn.state.tasks(run.id).values():
+            if row.state in (TaskState.BLOCKED, TaskState.SKIPPED):
+                last = self.turn.state.attempt(row.run_id, row.task, row.attempts)
+                if last is None or last.generation != row.generation:
+                    yield row.task
 
     def arm(self, pipeline: PipelineDefinition, run: RunRow) -> None:
         """Set the timers of a run: when inputs become optional, when it may begin, when it expires."""

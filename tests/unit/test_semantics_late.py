@@ -15,6 +15,7 @@ from sensorflow.core.vocabulary import (
     RetryPolicy,
     Rule,
     Selection,
+    When,
 )
 from sensorflow.testing import VirtualService
 from tests.flows import (
@@ -350,6 +351,41 @@ def test_what_came_while_a_run_went_that_was_cancelled_is_not_lost() -> None:
     flow.ready("v")
     assert flow.started[-1].run_id != order.run_id
     assert sum(each.inputs["v"][""]["arrivals"] for each in flow.started) == 3
+
+
+@pytest.mark.parametrize("when", [When.ALL_SUCCEEDED, When.ANY_FAILED])
+def test_what_a_task_was_passed_over_for_makes_no_next_run_by_itself(when: When) -> None:
+    flow = without_partitions(
+        whole(task("fetch"), task("load", reads("v", Selection.LATEST), after=("fetch",), when=when))
+    )
+    flow.ready("v")
+    for order in flow.running():
+        if when is When.ALL_SUCCEEDED:
+            fail(flow, order)
+        else:
+            flow.end(order)
+    assert [order.task for order in flow.started] == ["fetch"], "else it is fetched for ever"
+    flow.ready("v")
+    assert [order.task for order in flow.started] == ["fetch", "fetch"]
+    for order in flow.running():
+        if when is When.ALL_SUCCEEDED:
+            flow.end(order)
+        else:
+            fail(flow, order)
+    assert flow.started[-1].inputs["v"][""]["arrivals"] == 2
+
+
+def test_what_came_after_a_task_skipped_itself_makes_the_next_run() -> None:
+    flow = without_partitions(
+        whole(task("load", reads("v", Selection.LATEST)), task("other", reads("w", Selection.LATEST)))
+    )
+    flow.ready("v")
+    flow.ready("w")
+    load, other = flow.running()
+    flow.end(load, AttemptState.SKIPPED)
+    flow.ready("v")
+    flow.end(other)
+    assert [order.task for order in flow.started] == ["load", "other", "load"]
 
 
 def test_a_retry_without_partitions_reads_what_there_is_and_waits_for_no_news() -> None:
