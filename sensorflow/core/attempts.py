@@ -214,7 +214,9 @@ class Attempts:
         if not (run.forced or self._has_begun(task) or readiness.holds(definition)):
             row = task._replace(state=next_state(task.state, TaskEvent.INPUTS_GONE), queued_at=None)
             state.put_task(row)
-            Runs(self.turn).settle(pipeline, run)
+            runs = Runs(self.turn)
+            runs.arm(pipeline, run)  # A clock that was set back may have taken an input's time back.
+            runs.settle(pipeline, run)
             return False
         read = [leaf for item in definition.inputs for leaf in readiness.condition(definition, item).leaves()]
         awaits_callback = isinstance(definition.action, HttpCall) and definition.action.callback

@@ -59,6 +59,19 @@ def test_a_dataset_is_complete_when_it_is_quiet_though_the_clock_is_set_back() -
     assert fired(flow) == [("load", DAY)]
 
 
+def test_a_task_whose_optional_input_a_clock_set_back_wants_again_does_not_wait_for_ever() -> None:
+    flow = service(pipeline("p", task("load", same("a"), same("b", optional_after_s=20.0))), workers=0)
+    flow.ready("a", DAY)
+    flow.pass_time(20)
+    assert flow.task_states("p", DAY) == {"load": TaskState.QUEUED}
+    flow.workers = 1
+    set_clock(flow, -HOUR_S)
+    assert flow.task_states("p", DAY) == {"load": TaskState.WAITING}
+    set_clock(flow, HOUR_S)
+    flow.pass_time(0)
+    assert fired(flow) == [("load", DAY)]
+
+
 def test_a_retry_of_a_task_that_no_file_defines_any_more_is_not_waited_for() -> None:
     flow = failed_once()
     flow.definitions = service(pipeline("q", task("other", same("a")))).definitions
