@@ -183,12 +183,11 @@ class SimulatedStore(SqliteStore):
             cached_statements=256,
         )
 
-    def abandon(self) -> None:
-        """Let go of what a dead process held; the files that it left are kept elsewhere."""
+    def let_go(self) -> None:
+        """Let nobody see what a dead process still does to its files; those that it left are elsewhere."""
         assert isinstance(self._writer, _Connection)
         assert isinstance(self._reading, _Connection)
         self._writer.disk = self._reading.disk = None
-        self.close()
 
 
 @cache

@@ -9,6 +9,7 @@ from sensorflow.core.definitions import Definitions
 from sensorflow.core.errors import SensorflowError
 from sensorflow.core.messages import AttemptEnded, AttemptStarted, Message, Observed
 from sensorflow.ports import StoreError
+from sensorflow.sensors.mqtt import MqttSensor
 from sensorflow.sensors.supervision import SensorSupervisor
 from sensorflow.service import Service
 from tests.simulation.disk import Disk, SimulatedStore
@@ -21,9 +22,7 @@ from tests.simulation.world import Crash, Stop, World
 class Machine:
     """One life of the service after the other, on one virtual clock."""
 
-    def __init__(
-        self, world: World, ledger: Ledger, definitions: Definitions, kind: type, *, workers: int
-    ) -> None:
+    def __init__(self, world: World, ledger: Ledger, definitions: Definitions, *, workers: int) -> None:
         self.world = world
         self.ledger = ledger
         #: As the files say it now; a service that runs hears of a change by a reload.
@@ -35,7 +34,6 @@ class Machine:
         self.lives = 0
         self.store: SimulatedStore | None = None
         self.service: Service | None = None
-        self._kind = kind
         self._workers = workers
         self._loop: VirtualLoop | None = None
         self._executor: SimulatedExecutor | None = None
@@ -154,7 +152,7 @@ class Machine:
 
     async def _watch(self) -> None:
         assert self._supervisor is not None
-        wanted = {key: (sensor, self._kind) for key, sensor in self.definitions.sensors.items()}
+        wanted = {key: (sensor, MqttSensor) for key, sensor in self.definitions.sensors.items()}
         await self._supervisor.run_only(wanted, home=Path(), instance="simulated")
 
     async def _reload(self, definitions: Definitions) -> None:
@@ -218,8 +216,9 @@ class Machine:
         assert self._loop is not None and self.store is not None
         if self._executor is not None:
             self._executor.lives = False
+        self.store.let_go()
         self._loop.abandon()
-        self.store.abandon()
+        self.store.close()
         self._loop = self.store = self.service = self._executor = self._supervisor = None
         self._is_listening = False
 

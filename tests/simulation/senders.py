@@ -1,16 +1,18 @@
 """Who brings facts: clients that post and repeat, and a broker that delivers until it is acknowledged."""
 
 import asyncio
+import json
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from pydantic import BaseModel
+import aiomqtt
 
 from sensorflow.core.messages import DeclaredReady, Message
 from sensorflow.core.vocabulary import Event
-from sensorflow.ports import Batch, SensorContext
+from sensorflow.sensors.mqtt_connection import BrokerUrl, NotConnectedError
 from tests.simulation.ledger import Fact, Ledger
 from tests.simulation.loop import time_passes
 from tests.simulation.world import World
@@ -85,10 +87,11 @@ class Broker:
 
     world: World
     ledger: Ledger
+    #: By topic.
     queues: dict[str, Queue] = field(default_factory=dict)
 
     def publish(self, fact: Fact) -> None:
-        queue = self.queues.setdefault(fact.sensor, Queue())
+        queue = self.queues.setdefault(topic_of(fact.sensor), Queue())
         if queue.waiting and self.world.chance(0.3):
             queue.waiting.insert(self.world.random.randrange(len(queue.waiting)), fact)
         else:
@@ -97,7 +100,7 @@ class Broker:
 
     def freeze(self, sensor: str, seconds: float) -> None:
         """Let a subscriber hang for a while."""
-        queue = self.queues.setdefault(sensor, Queue())
+        queue = self.queues.setdefault(topic_of(sensor), Queue())
         queue.frozen_until = self.world.elapsed + seconds
         self.world.after(seconds, _wake, queue)
 
@@ -109,16 +112,16 @@ class Broker:
             queue.frozen_until = 0.0
             self.world.after(self.world.random.uniform(0, 0.1), _wake, queue)
 
-    def connect(self, sensor: str) -> Queue:
+    def connect(self, topic: str) -> Queue:
         """Begin a connection: what was not acknowledged is delivered again."""
-        queue = self.queues.setdefault(sensor, Queue())
+        queue = self.queues.setdefault(topic, Queue())
         queue.connection += 1
         queue.waiting.extendleft(reversed(queue.unacknowledged))
         queue.unacknowledged.clear()
         queue.arrived = asyncio.Event()
         return queue
 
-    async def receive(self, queue: Queue, connection: int) -> list[Fact]:
+    async def receive(self, queue: Queue, connection: int, limit: int) -> list[Fact]:
         """Return what comes next, one message or several."""
         world = self.world
         while queue.connection == connection and not (queue.waiting and world.elapsed >= queue.frozen_until):
@@ -127,8 +130,9 @@ class Broker:
             await queue.arrived.wait()
         await time_passes(world.random.uniform(0, 0.005))
         if queue.connection != connection or world.chance(0.03):
-            raise ConnectionError("the broker is gone")
-        taken = [queue.waiting.popleft() for _ in range(min(len(queue.waiting), world.random.randint(1, 5)))]
+            raise NotConnectedError("lost the connection to the broker")
+        some = min(len(queue.waiting), world.random.randint(1, 5), limit)
+        taken = [queue.waiting.popleft() for _ in range(some)]
         queue.unacknowledged += taken
         return taken * 2 if world.chance(0.05) else taken
 
@@ -143,45 +147,56 @@ class Broker:
                     _wake(queue)
 
 
+def topic_of(sensor: str) -> str:
+    """Return the topic that a sensor subscribes to."""
+    return f"facts/{sensor}"
+
+
 def _wake(queue: Queue) -> None:
     if queue.arrived is not None:
         queue.arrived.set()
 
 
-class Options(BaseModel):
-    """Has none."""
+@dataclass(slots=True)
+class Subscription:
+    """Stands for `sensorflow.sensors.mqtt_connection.Connection`."""
+
+    broker: Broker
+    queue: Queue
+    connection: int
+    topic: str
+    #: What was received, by the number of its message.
+    received: dict[int, Fact] = field(default_factory=dict)
+
+    async def receive(self, limit: int) -> list[aiomqtt.Message]:
+        facts = await self.broker.receive(self.queue, self.connection, limit)
+        self.received.update((fact.number, fact) for fact in facts)
+        return [self._message(fact) for fact in facts]
+
+    def acknowledge(self, messages: Sequence[aiomqtt.Message]) -> None:
+        facts = [self.received[message.mid] for message in messages]
+        self.broker.acknowledge(self.queue, self.connection, facts)
+
+    def _message(self, fact: Fact) -> aiomqtt.Message:
+        """Return the message of a fact; every second one is no CloudEvent, and known by its content."""
+        body: dict[str, object] = fact.body
+        if fact.number % 2:
+            body = {"specversion": "1.0", "id": f"fact-{fact.number}", "source": "/facts", "type": "fact"}
+            body["data"] = fact.body
+        return aiomqtt.Message(self.topic, json.dumps(body).encode(), 1, False, fact.number, None)
 
 
-def subscriber(broker: Broker) -> type:
-    """Return the sensor kind that subscribes to this broker."""
+def connecting(broker: Broker) -> Callable[..., AbstractAsyncContextManager[Subscription]]:
+    """Return what stands for `sensorflow.sensors.mqtt_connection.connected`."""
 
-    class Subscriber:
-        Options: type[BaseModel] = Options
-        tells_when_well = False
+    @asynccontextmanager
+    async def connected(
+        url: BrokerUrl, client_id: str, *, topic: str, **_: object
+    ) -> AsyncIterator[Subscription]:
+        await time_passes(broker.world.random.uniform(0, 0.01))
+        if broker.world.chance(0.1):
+            raise NotConnectedError(f"cannot reach {url}")
+        queue = broker.connect(topic)
+        yield Subscription(broker, queue, queue.connection, topic)
 
-        def __init__(self, options: object, context: SensorContext) -> None:
-            self._name = context.name
-
-        async def events(self) -> AsyncIterator[Event | Batch]:
-            queue = broker.connect(self._name)
-            connection = queue.connection
-            while True:
-                facts = await broker.receive(queue, connection)
-                seen = [_event(self._name, fact) for fact in facts]
-                if len(seen) == 1:
-                    yield seen[0]
-                else:
-                    yield Batch(seen)
-                broker.acknowledge(queue, connection, facts)
-
-    return Subscriber
-
-
-def _event(sensor: str, fact: Fact) -> Event:
-    """Return the event of a message; every second one has no id of its own."""
-    return Event(
-        source=f"/mqtt/-/{sensor}",
-        id=None if fact.number % 2 else f"fact-{fact.number}",
-        data=fact.body,  # type: ignore[arg-type]
-        content=f"digest of {fact.number}",
-    )
+    return connected

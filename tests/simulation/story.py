@@ -7,18 +7,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import structlog
+from pydantic import SecretStr
 
 from sensorflow import service as service_module
 from sensorflow.core.definitions import Definitions
 from sensorflow.core.messages import CancelRun, MakeRun, Message, PausePipeline, RetryTasks
 from sensorflow.core.vocabulary import Catchup, Grain, Partitioning, Rule, SensorDefinition
+from sensorflow.sensors import mqtt
 from tests.flows import HOURLY, pipeline, task
 from tests.random_homes import KEYS, WHOLES, change_home, make_home, part_of
 from tests.simulation.checks import Checks
 from tests.simulation.disk import IO_POINTS
 from tests.simulation.ledger import Fact, Ledger
 from tests.simulation.machine import Machine
-from tests.simulation.senders import Broker, Client, subscriber
+from tests.simulation.senders import Broker, Client, connecting, topic_of
 from tests.simulation.world import Choices, Violation, World
 
 #: For so long things go wrong.
@@ -50,6 +52,7 @@ def tell(seed: int, line: Callable[[str], None] | None = None) -> Told:
     world = World(seed, tell=line)
     with _quiet(), _no_other_chance(world):
         story = Story(world)
+        mqtt.connected = connecting(story.broker)  # type: ignore[assignment]
         try:
             story.run()
         except Violation:
@@ -76,7 +79,6 @@ class Story:
             world,
             self.ledger,
             _with_sensors(home),
-            subscriber(self.broker),
             workers=world.random.choice([100, 1, 2]),
         )
         self._paused: set[str] = set()
@@ -247,10 +249,14 @@ def _with_sensors(home: Definitions) -> Definitions:
                 part="data.part" if takes_part else None,
             )
             # What has no id is known by its content for longer than any clock goes wrong.
-            sensor = SensorDefinition(
-                pipeline="-", name=f"s_{name}", kind="simulated", rule=rule, options={}, dedupe_s=86_400
+            sensors["-", f"s_{name}"] = SensorDefinition(
+                pipeline="-",
+                name=f"s_{name}",
+                kind="mqtt",
+                rule=rule,
+                options=mqtt.MqttOptions(url=SecretStr("mqtt://broker"), topic=topic_of(f"s_{name}")),
+                dedupe_s=86_400,
             )
-            sensors["-", sensor.name] = sensor
     return replace(home, sensors=sensors)
 
 
@@ -286,7 +292,7 @@ def _quiet() -> Iterator[None]:
 @contextmanager
 def _no_other_chance(world: World) -> Iterator[None]:
     """Take the ids and the lots that the service draws from the seed."""
-    before, new_id = random.getstate(), service_module._new_id
+    before, new_id, connected = random.getstate(), service_module._new_id, mqtt.connected
     random.seed(world.seed)
     service_module._new_id = lambda: f"{world.number():08}"
     try:
@@ -294,3 +300,4 @@ def _no_other_chance(world: World) -> Iterator[None]:
     finally:
         random.setstate(before)
         service_module._new_id = new_id
+        mqtt.connected = connected
