@@ -52,7 +52,7 @@ Path: TypeAlias = tuple[str, ...]
 class Condition:
     """What has to hold for a value at a path; two rules that ask the same share one."""
 
-    __slots__ = ("_node", "_text", "is_exact", "kinds", "path", "terms")
+    __slots__ = ("_form", "_node", "is_exact", "kinds", "path", "terms", "text")
 
     def __init__(
         self,
@@ -71,8 +71,10 @@ class Condition:
         #: By term, a number for all that lead to the same rules.
         self.kinds = kinds
         self._node = node
-        #: Where one text is asked for, as nearly everywhere, that is not asked.
-        self._text = terms[0][1] if len(terms) == 1 and terms[0][0] is By.VALUE else None
+        #: The form that the node asks, where it is only one: short ways to what the node says.
+        self._form = node.forms[0] if isinstance(node, Leaf) and len(node.forms) == 1 else None
+        #: The one text that is asked for, as nearly everywhere.
+        self.text = _only_text(terms)
 
     def holds(self, document: JsonValue) -> bool | None:
         """Tell whether it holds for an event's document; None if an array is on the way to the value."""
@@ -84,9 +86,19 @@ class Condition:
                 return None
             else:
                 value = ABSENT
-        if self._text is not None and type(value) is str:
-            return value == self._text
+        if self.text is not None and type(value) is str:
+            return value == self.text
+        if self._form is not None and not isinstance(value, list | dict):
+            return self._form.holds(value)
         return self._node.matches(value)
+
+
+def _only_text(terms: tuple[Term, ...]) -> str | None:
+    if len(terms) == 1:
+        [(by, operand)] = terms
+        if by is By.VALUE and isinstance(operand, str):
+            return operand
+    return None
 
 
 #: One way in which a pattern can hold: all of these conditions do.

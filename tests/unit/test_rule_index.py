@@ -199,3 +199,62 @@ def test_a_thousand_negations_of_one_field_take_no_step_each() -> None:
     index = index_of([{"type": [{"anything-but": f"{place}"}]} for place in range(1_000)])
     assert len(index.matching({"type": "7"})) == 999
     assert steps_of(index, {"type": "7"}) < 50
+
+
+def test_texts_that_are_looked_up_together_are_found_in_arrays_in_each_combination() -> None:
+    rules = [
+        {"a": [f"{place}"], "rows": {"b": [f"{place % 50}"]}, "c": {"d": [f"{place // 2}"]}}
+        for place in range(100)
+    ]
+    index = index_of(rules)
+    every = [f"{place}" for place in range(100)]
+    for event in (
+        {"a": "7", "rows": {"b": "7"}, "c": {"d": "3"}},
+        {"a": ["7", ["8", 9]], "rows": {"b": ["7", "8"]}, "c": {"d": ["3", "4", {}]}},
+        {"a": every, "rows": {"b": every}, "c": {"d": every}},
+        {"a": ["7", "8"], "rows": [{"b": "7"}, {"b": "9"}, "b", {}], "c": {"d": ["3", "4"]}},
+        {"a": every, "rows": [[{"b": "7"}, {"b": every}]], "c": [{"d": "1"}, {"d": every[:4]}]},
+        {"a": "7", "rows": "b", "c": {"d": "3"}},
+        {"a": "7", "rows": {"b": 7}, "c": {"d": "3"}},
+        {"a": "7", "rows": {"b": "7"}, "c": [1, "d"]},
+        {"a": "7"},
+    ):
+        assert index.matching(event) == naively(rules, event)
+
+
+def test_a_text_that_holds_what_stands_between_texts_is_not_taken_for_two() -> None:
+    rules = [{"a": [f"{place}"], "b": ["x\0y"]} for place in range(20)]
+    rules += [{"a": [f"{place}\0x"], "b": ["y"]} for place in range(20)]
+    rules += [{"a": [f"{place}"], "b": [f"y{place}"]} for place in range(40)]
+    index = index_of(rules)
+    events = [
+        {"a": "3", "b": "x\0y"},
+        {"a": "3\0x", "b": "y"},
+        {"a": "3", "b": "y3"},
+        {"a": "3\0y3", "b": ""},
+    ]
+    found = [index.matching(event) for event in events]
+    assert found == [naively(rules, event) for event in events] == [[3], [23], [43], []]
+
+
+def test_one_field_that_is_asked_for_twice_is_looked_up_twice() -> None:
+    rules = [{"a": [f"{place}"], "$or": [{"a": [f"{place + 1}"]}]} for place in range(20)]
+    index = index_of(rules)
+    assert index.matching({"a": ["4", "5"]}) == [4]
+    assert index.matching({"a": "4"}) == []
+
+
+@pytest.mark.parametrize("end", ["prefix", "suffix"])
+def test_of_texts_that_begin_or_end_alike_all_are_found(end: str) -> None:
+    texts = ["", *("ab" * length for length in range(1, 20)), *(f"{n}abx{n}" for n in range(40)), "abxab"]
+    rules = [{"a": [{end: text}]} for text in texts]
+    index = index_of(rules)
+    for value in ("", "a", "ab", "abab", "ab" * 30, "7abx7", "7abx7ab", "aba", "abxababab", "xab", 7):
+        assert index.matching({"a": value}) == naively(rules, {"a": value})
+
+
+def test_what_begins_as_no_prefix_is_not_looked_up_by_each_length() -> None:
+    rules = [{"a": [{"prefix": f"/erp/{place % 10}/{'x' * (place % 30)}{place}"}]} for place in range(1_000)]
+    index = index_of(rules)
+    assert steps_of(index, {"a": "/crm/1/" + "x" * 40}) < 20
+    assert index.matching({"a": "/erp/1/x1"}) == index.matching({"a": "/erp/1/x1/2026"}) == [1]
