@@ -475,7 +475,10 @@ class Model:
 
     def may_start(self, run: Run, name: str) -> bool:
         """Tell whether all inputs of a task are there, or not asked for."""
-        task = self.definitions.pipelines[run.pipeline].tasks[name]
+        defined = self.definitions.pipelines[run.pipeline].tasks
+        if any(task.state is TaskState.RUNNING for each, task in run.tasks.items() if each not in defined):
+            return False  # It may be the same work, renamed.
+        task = defined[name]
         return run.forced or all(self.holds(run, task, item) for item in task.inputs)
 
 

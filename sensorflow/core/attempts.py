@@ -98,7 +98,8 @@ class Attempts:
             self.turn.state.put_task(task._replace(outdated=False))
             run = runs.late(pipeline, run, task)
         if task.state not in GOING:
-            runs.step(pipeline, run, self.turn.definitions.graphs[pipeline.name].below.get(task.task, ()))
+            # Of one that the file no longer names all are below: none of them began while it ran.
+            runs.step(pipeline, run, self.turn.definitions.graphs[pipeline.name].below.get(task.task))
         runs.settle(pipeline, run)
 
     def delay_over(self, timer: TimerRow) -> None:

@@ -1,17 +1,18 @@
 """Says in words why something has not run, from the same conditions that decide."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sensorflow.core import gates
-from sensorflow.core.definitions import Definitions
+from sensorflow.core.definitions import Definitions, leaves
 from sensorflow.core.durations import describe_duration
 from sensorflow.core.errors import NotFoundError
 from sensorflow.core.lateness import expected_at
 from sensorflow.core.messages import EventState
+from sensorflow.core.orders import FOLDED
 from sensorflow.core.partitions import bounds, iso, read_partition
 from sensorflow.core.readiness import Condition, Readiness, missing_parts
-from sensorflow.core.runs import within
+from sensorflow.core.runs import leftover, within
 from sensorflow.core.schedules import next_time
 from sensorflow.core.selection import shared_keys
 from sensorflow.core.state import PartitionRow, PastRunRow, RunRow, State, TaskRow
@@ -52,6 +53,9 @@ class TaskWaits:
     name: str
     state: TaskState
     waiting_for: tuple[Wait, ...]
+    #: Without partitions: by dataset, how many arrivals came since the task last started. They are one
+    #: for its next start, in this run while it waits, else in the next.
+    collected: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,7 +168,19 @@ class _Explainer:
         if state is TaskState.QUEUED and not paused:
             waits = [self._slot()]
         waits += paused
-        return TaskWaits(name=task.name, state=state, waiting_for=tuple(waits))
+        return TaskWaits(
+            name=task.name, state=state, waiting_for=tuple(waits), collected=self._collected(task)
+        )
+
+    def _collected(self, task: TaskDefinition) -> Mapping[str, int]:
+        if self.pipeline.partitioning.grain is not Grain.NONE:
+            return {}
+        newest = self.state.run_of(self.pipeline.name, "")
+        if self.run is not None and newest is not None and self.run.id != newest.id:
+            return {}  # What comes is for the newest run, or the one after it.
+        datasets = dict.fromkeys(leaf.dataset for leaf in leaves(task.inputs))
+        counts = {name: self.readiness.news(task, name, limit=FOLDED) for name in datasets}
+        return {name: count for name, count in counts.items() if count}
 
     def past_task(self, name: str, past: PastRunRow) -> TaskWaits:
         """Say how a task stands whose run was removed."""
@@ -213,6 +229,10 @@ class _Explainer:
                 stands = f"is {run.state}" if run else "has no run yet"
                 text = f"waiting for the success of the previous partition, {what}, which {stands}"
                 yield Wait(kind=kind, text=text, partition=what, state=run.state if run else None)
+        gone = leftover(self.pipeline, self.rows)
+        if gone is not None:
+            text = f"waiting for the end of task {gone}, which still runs though the file no longer names it"
+            yield Wait(kind="task", text=text, task=gone, state=TaskState.RUNNING)
 
     def _paused(self) -> Iterator[Wait]:
         row = self.state.pipeline(self.pipeline.name)

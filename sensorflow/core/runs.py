@@ -275,7 +275,7 @@ class Runs:
         rows = self.turn.state.tasks(run.id)
         readiness = self._readiness(pipeline, run)
         graph = self.turn.definitions.graphs[pipeline.name]
-        held_back = gates.is_closed(
+        held_back = leftover(pipeline, rows) is not None or gates.is_closed(
             self.turn.state, pipeline, run.partition, self.turn.now, forced=run.forced
         )
         changed = False
@@ -425,6 +425,17 @@ def first_row(pipeline: PipelineDefinition, run: RunRow, name: str) -> TaskRow:
         priority=pipeline.tasks[name].priority,
         lane=run.backfill,
     )
+
+
+def leftover(pipeline: PipelineDefinition, rows: Mapping[str, TaskRow]) -> str | None:
+    """Return a task of a run that still runs though the file no longer names it.
+
+    Until it has ended no other begins: what stands in the file instead may be the same work renamed.
+    """
+    for name, row in rows.items():
+        if row.state is TaskState.RUNNING and name not in pipeline.tasks:
+            return name
+    return None
 
 
 def _state_in(rows: Mapping[str, TaskRow], name: str) -> TaskState:

@@ -271,6 +271,35 @@ def test_a_task_that_was_removed_while_it_ran_ends_and_its_run_goes_on() -> None
     assert run_of(flow, "p", DAY).state is RunState.SUCCEEDED
 
 
+def test_a_task_that_was_renamed_while_it_ran_begins_only_when_its_old_self_has_ended() -> None:
+    flow = service(pipeline("p", task("old", same("a")), task("b", same("b"))))
+    flow.ready("a", DAY)
+    edit(flow, pipeline("p", task("new", same("a")), task("b", same("b"))))
+    flow.ready("b", DAY)
+    assert fired(flow) == [("old", DAY)]
+    for name in ("new", "b"):
+        (wait,) = waits(flow, "p", DAY, name)
+        assert (wait.kind, wait.task, wait.state) == ("task", "old", TaskState.RUNNING)
+        assert (
+            wait.text
+            == "waiting for the end of task old, which still runs though the file no longer names it"
+        )
+    flow.end(flow.started[0])
+    assert fired(flow)[1:] == [("b", DAY), ("new", DAY)]
+    flow.end_all()
+    assert run_of(flow, "p", DAY).state is RunState.SUCCEEDED
+
+
+def test_what_is_forced_does_not_begin_beside_a_task_that_the_file_no_longer_names_either() -> None:
+    flow = service(pipeline("p", task("old", same("a")), task("b", same("b"))))
+    flow.ready("a", DAY)
+    backfill(flow, DAY, only=Only.ALL, force=True)
+    edit(flow, pipeline("p", task("new", same("a")), task("b", same("b"))))
+    assert fired(flow) == [("old", DAY), ("b", DAY)]
+    fail(flow, flow.started[0])
+    assert ("new", DAY) in fired(flow)
+
+
 def test_a_retrying_task_that_was_removed_does_not_keep_its_run_from_ending() -> None:
     flow = service(
         pipeline("p", task("old", same("a"), retries=RetryPolicy(max=5, delay_s=60)), task("load", same("a")))
