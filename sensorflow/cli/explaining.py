@@ -111,9 +111,20 @@ def _tell(
     for task in answer["tasks"]:
         waits = task["waiting_for"]
         texts = [wait["text"] for wait in waits] if verbose else [*folded(waits, run, read_whole)]
+        texts += collected(task)
         output.line(f"  {task['name'].ljust(width)}  {task['state']:<9}  {(texts or [''])[0]}".rstrip())
         for text in texts[1:]:
             output.line(f"  {' ' * width}  {' ' * 9}  {text}")
+
+
+def collected(task: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what a task's next start takes as one, of what came since its last one."""
+    counts = task.get("collected", {})
+    if not counts:
+        return
+    arrivals = [f"{count} arrival{'s' * (count > 1)} of {name}" for name, count in counts.items()]
+    taker = "it" if task["state"] in ("waiting", "queued", "retrying") else "the next run"
+    yield f"{taker} takes, as one: {', '.join(arrivals)}"
 
 
 def _ending(run: Mapping[str, Any] | None) -> Iterator[str]:

@@ -12,7 +12,7 @@ from sensorflow.core.explain import TaskWaits, Wait, Why, explain, explain_run
 from sensorflow.core.partitions import bounds, read_partition
 from sensorflow.core.state import AttemptRow, RunRow, TaskRow
 from sensorflow.core.states import RunState, TaskState
-from sensorflow.core.vocabulary import Scope
+from sensorflow.core.vocabulary import Grain, Scope
 from sensorflow.web.access import caller_of
 from sensorflow.web.api import API, Api
 from sensorflow.web.parameters import PageQuery, Query, TextParameter, choice, wrong_parameter
@@ -232,6 +232,7 @@ def why_schema(why: Why, run_id: str | None, task: str | None = None) -> WhySche
                 name=waits.name,
                 state=waits.state,
                 waiting_for=[wait_schema(wait) for wait in waits.waiting_for],
+                collected=dict(waits.collected),
             )
             for waits in why.tasks
             if task in (None, waits.name)
@@ -265,9 +266,10 @@ def _explained_run(api: Api, run: RunRow) -> Why:
 
 
 def _waits(api: Api, run: RunRow, rows: Mapping[str, TaskRow]) -> Mapping[str, TaskWaits]:
-    """Return what the run's tasks wait for, where any does."""
-    tasks = api.definitions().pipelines[run.pipeline].tasks
-    if not any(name not in rows or rows[name].state in _EXPLAINED for name in tasks):
+    """Return what the run's tasks wait for, or have collected, where any does."""
+    pipeline = api.definitions().pipelines[run.pipeline]
+    waits = any(name not in rows or rows[name].state in _EXPLAINED for name in pipeline.tasks)
+    if not waits and pipeline.partitioning.grain is not Grain.NONE:
         return {}
     try:
         why = _explained_run(api, run)
@@ -308,4 +310,5 @@ def _task(
         ],
         next_attempt_at=instant(row.next_attempt_at) if row else None,
         waiting_for=[wait_schema(wait) for wait in waits.waiting_for] if waits else [],
+        collected=dict(waits.collected) if waits else {},
     )

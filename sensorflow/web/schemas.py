@@ -54,9 +54,18 @@ def absent(value: object) -> bool:
     return value is None
 
 
+def nothing(value: object) -> bool:
+    """Tell whether a field is empty."""
+    return not value
+
+
 Name = Annotated[str, Field(min_length=1), AfterValidator(printable)]
 #: Keys that are absent, not null, where they do not apply.
 OptionalText = Annotated[str | None, Field(exclude_if=absent)]
+
+#: Without partitions: by dataset, how many arrivals came since the task last started, which its next
+#: start takes as one. Absent where there are none.
+Collected = Annotated[dict[str, int], Field(exclude_if=nothing)]
 
 
 class Schema(BaseModel):
@@ -189,6 +198,7 @@ class TaskSchema(Schema):
     attempts: list[AttemptSchema]
     next_attempt_at: str | None
     waiting_for: list[WaitSchema]
+    collected: Collected = {}
 
 
 class RunSchema(Schema):
@@ -234,6 +244,7 @@ class TaskWaitsSchema(Schema):
     name: str
     state: TaskState
     waiting_for: list[WaitSchema]
+    collected: Collected = {}
 
 
 class WhySchema(Schema):

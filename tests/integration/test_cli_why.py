@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -37,6 +38,12 @@ start: 2026-03-01
 expire: 1h
 tasks: {load: {inputs: [orders, customers], run: ["true"]}}
 """
+WHOLE = """\
+name: whole
+partition: none
+datasets: {list: {partition: none}, table: {partition: none}}
+tasks: {join: {inputs: [list, table], run: "test -e go || cat gate"}}
+"""
 #: The day of spring in New York: it has 23 hours, from 05Z to 03Z.
 DAY = "2026-03-08"
 NOON = datetime.fromisoformat("2026-03-09T12:00:00+00:00").timestamp()
@@ -54,6 +61,8 @@ async def service(
     (tmp_path / "pipelines").mkdir()
     (tmp_path / "pipelines" / "flights.yaml").write_text(FLIGHTS)
     (tmp_path / "pipelines" / "batches.yaml").write_text(BATCHES)
+    (tmp_path / "pipelines" / "whole.yaml").write_text(WHOLE)
+    os.mkfifo(tmp_path / "gate")
     monkeypatch.setattr("sensorflow.app.SystemClock", lambda: clock)
     # What the service logs must not stand on the stdout of the calls, which are made in its process.
     with capture_logs():
@@ -150,3 +159,21 @@ INTERRUPTIBLE = (
     "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
     "from sensorflow.cli import main; main()"
 )
+
+
+async def test_what_a_run_without_partitions_collects_is_told_while_it_waits_and_while_it_goes(
+    service: Running, tmp_path: Path
+) -> None:
+    await said(service, "ready", "list")
+    await said(service, "ready", "list")
+    _, waits, takes = await said(service, "why", "whole")
+    assert "waiting for table" in waits
+    assert takes.strip() == "it takes, as one: 2 arrivals of list"
+    await said(service, "ready", "table")
+    await said(service, "ready", "table")
+    _, runs = await said(service, "why", "whole")
+    assert runs.split(maxsplit=2) == ["join", "running", "the next run takes, as one: 1 arrival of table"]
+    (run,) = json.loads("\n".join(await said(service, "runs", "whole", "--json")))["items"]
+    assert run["tasks"][0]["collected"] == {"table": 1}
+    (tmp_path / "go").touch()
+    (tmp_path / "gate").write_text("")

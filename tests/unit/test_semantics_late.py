@@ -5,7 +5,9 @@ from dataclasses import replace
 import pytest
 
 from sensorflow.core.errors import NotFoundError
+from sensorflow.core.explain import explain_run
 from sensorflow.core.messages import CancelRun, EventState, MakeRun, Redrive, WithdrawPartition
+from sensorflow.core.state import RunRow
 from sensorflow.core.states import AttemptState, RunState, TaskState
 from sensorflow.core.vocabulary import (
     DatasetInput,
@@ -299,6 +301,43 @@ def test_a_run_starts_when_every_input_has_news_since_it_was_last_consumed() -> 
     assert [order.inputs["v"][""]["arrivals"] for order in flow.started] == [1, 2]
     assert [order.inputs["w"][""]["arrivals"] for order in flow.started] == [1, 1]
     assert {order.generation for order in flow.started} == {1}
+
+
+def collected(flow: VirtualService, run: RunRow | None = None) -> dict[str, dict[str, int]]:
+    """Return, by task, the arrivals that its next start takes as one."""
+    now = flow.clock.now()
+    why = explain_run(flow.definitions, flow.store.reader, run, 100, now) if run else flow.why("p", "")
+    return {each.name: dict(each.collected) for each in why.tasks}
+
+
+def test_what_a_run_without_partitions_collects_is_told_while_it_waits_and_while_it_goes() -> None:
+    inputs = reads("v", Selection.LATEST), reads("w", Selection.LATEST)
+    flow = without_partitions(whole(task("join", *inputs), task("report", after=("join",))))
+    flow.ready("v")
+    flow.ready("v")
+    assert collected(flow) == {"join": {"v": 2}, "report": {}}
+    flow.ready("w")
+    assert collected(flow) == {"join": {}, "report": {}}, "it has started, and consumed them"
+    for _ in range(3):
+        flow.ready("v")
+    first = run_of(flow, "p")
+    assert collected(flow) == {"join": {"v": 3}, "report": {}}
+    assert len(flow.started) == 1
+    flow.end_all()
+    assert run_of(flow, "p").id != first.id
+    assert collected(flow) == {"join": {"v": 3}, "report": {}}
+    assert collected(flow, first) == {"join": {}, "report": {}}, "it collects no more"
+    flow.ready("w")
+    assert flow.started[-1].inputs["v"][""]["arrivals"] == 3
+
+
+def test_what_came_since_an_ended_run_without_partitions_is_told_of_the_next_one() -> None:
+    flow = without_partitions(whole(task("load", reads("v", Selection.LATEST))))
+    flow.ready("v")
+    flow.ready("v")
+    flow.send(CancelRun(run_id=run_of(flow, "p").id))
+    flow.end(flow.started[0], AttemptState.CANCELLED)
+    assert collected(flow) == {"load": {"v": 1}}
 
 
 def test_a_pipeline_without_partitions_takes_the_newest_of_all_partitions_of_a_dataset() -> None:
