@@ -410,6 +410,9 @@ class Model:
     def take_up(self, run: Run) -> None:
         """Let a run go by the tasks that are defined now."""
         run.state = None
+        self.add_tasks(run)
+
+    def add_tasks(self, run: Run) -> None:
         for name in self.definitions.pipelines[run.pipeline].tasks:
             run.tasks.setdefault(name, Task(generation=run.generation))
 
@@ -417,7 +420,7 @@ class Model:
         self.definitions = definitions
         for run in self.runs:
             if run.state not in CLOSED:
-                self.take_up(run)
+                self.add_tasks(run)
 
     def below(self, pipeline: str, names: set[str]) -> set[str]:
         """Return the tasks and all that is below them."""
@@ -459,12 +462,16 @@ class Model:
                 if task.state is TaskState.QUEUED:
                     self.fired.add((index, task.generation, name))
         was, run.state = run.state, run_state(run, pipeline)
-        if run.state in OVER and was not in OVER:
+        if run.state in OVER and was is not run.state:
             if run.pending:
                 self.next_generation(run)
             elif pipeline.partitioning.grain is Grain.NONE and run.state is not RunState.CANCELLED:
                 going_on = [task for name, task in pipeline.tasks.items() if not passed_over(run.tasks[name])]
-                if any(self.news(pipeline, t, item.dataset) for t in going_on for item in leaves(t.inputs)):
+                newest = self.run_of(run.pipeline, "")
+                collects = newest is run or (newest is not None and newest.state in OVER)
+                if collects and any(
+                    self.news(pipeline, t, item.dataset) for t in going_on for item in leaves(t.inputs)
+                ):
                     self.make(run.pipeline, "", "event")
         return before != ([task.state for task in run.tasks.values()], run.state)
 

@@ -317,7 +317,8 @@ class Runs:
             self.turn.state.put_run(row)
         if state is RunState.WAITING and run.started_at is not None and run.state is not state:
             alerts.run_mended(self.turn, row)
-        if over(state) and not (over(run.state) and run.ended_at):
+        # A failed run may also come to another end: what failed was marked as done, or is no task any more.
+        if over(state) and (state is not run.state or run.ended_at is None):
             return self._ended(pipeline, row)
         return row
 
@@ -340,6 +341,9 @@ class Runs:
 
     def _collect(self, pipeline: PipelineDefinition, ended: RunRow) -> None:
         """Make the next run of a pipeline without partitions, if something came while the last one went."""
+        newest = self.turn.state.run_of(pipeline.name, "")
+        if newest is not None and not over(newest.state):
+            return  # It was an older run that was taken up again; the newest collects.
         readiness = Readiness(
             self.turn.definitions, self.turn.state, pipeline, "", self.turn.now, self.turn.now
         )

@@ -6,7 +6,7 @@ import pytest
 
 from sensorflow.core.errors import NotFoundError
 from sensorflow.core.explain import explain_run
-from sensorflow.core.messages import CancelRun, EventState, MakeRun, Redrive, WithdrawPartition
+from sensorflow.core.messages import CancelRun, EventState, MakeRun, Redrive, RetryTasks, WithdrawPartition
 from sensorflow.core.state import RunRow
 from sensorflow.core.states import AttemptState, RunState, TaskState
 from sensorflow.core.vocabulary import (
@@ -377,6 +377,22 @@ def test_what_came_while_a_run_went_that_failed_makes_the_next_run() -> None:
     flow.ready("v")
     fail(flow, order)
     assert len({order.run_id for order in flow.started}) == 2
+
+
+def test_an_older_run_that_is_tried_again_makes_no_further_run_beside_the_newest() -> None:
+    flow = without_partitions(whole(task("join", reads("v", Selection.LATEST), reads("w", Selection.LATEST))))
+    flow.ready("v")
+    flow.ready("w")
+    fail(flow, flow.started[0])
+    flow.ready("v")
+    newest = run_of(flow, "p")
+    assert newest.state is RunState.WAITING
+    flow.send(RetryTasks(run_id=flow.started[0].run_id))
+    flow.ready("v")
+    flow.end_all()
+    assert run_of(flow, "p").id == newest.id
+    flow.ready("w")
+    assert flow.started[-1].run_id == newest.id
 
 
 def test_what_came_while_a_run_went_that_was_cancelled_is_not_lost() -> None:

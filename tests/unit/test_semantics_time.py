@@ -4,7 +4,15 @@ from datetime import datetime
 
 import pytest
 
-from sensorflow.core.messages import CancelRun, MakeRun, RetryTasks, Reviewed, TimersDue, WithdrawPartition
+from sensorflow.core.messages import (
+    CancelRun,
+    MakeRun,
+    MarkTask,
+    RetryTasks,
+    Reviewed,
+    TimersDue,
+    WithdrawPartition,
+)
 from sensorflow.core.states import RunState, TaskState
 from sensorflow.core.vocabulary import Catchup, Expectation, Grain, LatePolicy, Partitioning, Selection
 from sensorflow.testing import VirtualService
@@ -393,6 +401,18 @@ def test_a_failure_holds_the_next_partition_until_it_is_repaired() -> None:
     flow.send(RetryTasks(run_id=run_of(flow, "p", "2026-06-01").id))
     flow.end_all()
     assert partitions_fired(flow) == ["2026-06-01", "2026-06-01", "2026-06-02"]
+
+
+def test_a_partition_goes_on_when_the_failure_before_it_is_marked_as_done() -> None:
+    flow = service(pipeline("p", task("load", same("a")), start="2026-06-01", sequential=True))
+    for day in ("2026-06-03", "2026-06-02", "2026-06-01"):
+        flow.ready("a", day)
+    fail(flow, flow.started[0])
+    assert partitions_fired(flow) == ["2026-06-01"]
+    run_id = run_of(flow, "p", "2026-06-01").id
+    flow.send(MarkTask(run_id=run_id, task="load", state=TaskState.SUCCEEDED))
+    assert partitions_fired(flow) == ["2026-06-01", "2026-06-02"]
+    assert [alert.resolved for alert in flow.alerts] == [False, True]
 
 
 def test_sequential_without_partitions_makes_the_next_run_after_the_previous_has_ended() -> None:
