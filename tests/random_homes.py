@@ -95,7 +95,8 @@ def part_of(dataset: DatasetDefinition, which: int) -> str | None:
 
 def make_home(choices: Choices) -> Definitions:
     """Make up to three datasets from outside, and up to three pipelines that may feed those behind them."""
-    datasets = {f"d{n}": _dataset(choices, f"d{n}") for n in range(choices.number(1, 3))}
+    # The first is there for pipelines without partitions, too: what these make of quiet is not said here.
+    datasets = {f"d{n}": _dataset(choices, f"d{n}", quiet=n > 0) for n in range(choices.number(1, 3))}
     pipelines: dict[str, PipelineDefinition] = {}
     for n in range(choices.number(1, 3)):
         made = _pipeline(choices, f"p{n}", datasets)
@@ -132,9 +133,10 @@ def change_home(choices: Choices, home: Definitions) -> Definitions:
     return Definitions(pipelines=pipelines, datasets=home.datasets, sensors={})
 
 
-def _dataset(choices: Choices, name: str) -> DatasetDefinition:
+def _dataset(choices: Choices, name: str, *, quiet: bool) -> DatasetDefinition:
     grain = choices.one(_GRAINS)
-    complete = choices.one([{}, {}, {}, {"parts": ("x", "y")}, {"count": 2}, {"quiet_s": 15.0}])
+    ways = [{}, {}, {}, {"parts": ("x", "y")}, {"count": 2}, *([{"quiet_s": 15.0}] if quiet else [])]
+    complete = choices.one(ways)
     return dataset(name, Partitioning(grain), **complete)
 
 
@@ -191,7 +193,7 @@ def _leaf(choices: Choices, own: Grain, datasets: dict[str, DatasetDefinition]) 
         # What a pipeline without partitions makes of quiet is said in a test of its own.
         if own is not Grain.NONE or each.complete.quiet_s is None
     ]
-    read = choices.one(usable or list(datasets.values()))
+    read = choices.one(usable)
     theirs = read.partitioning.grain
     selection, options = choices.one(_choices(own, theirs))
     if own is not Grain.NONE:

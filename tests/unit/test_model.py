@@ -56,7 +56,7 @@ from sensorflow.core.vocabulary import (
 from sensorflow.store.sqlite import SqliteStore
 from sensorflow.testing import FakeClock, VirtualService
 from tests.flows import NOW
-from tests.naive import CLOSED, Model, Run, Task
+from tests.naive import CLOSED, Model, Run, Task, leaves
 from tests.random_homes import KEYS, WHOLES, changed, homes, part_of
 
 EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "60"))
@@ -121,6 +121,18 @@ class Checker(RuleBasedStateMachine):
     def arrive_again(self, which: int) -> None:
         name, key, part, _ = self.events[which % len(self.events)]
         self.bring(self.model.definitions.datasets[name], key, part)
+
+    @precondition(lambda self: self.running() and self.events)
+    @rule(which=_ANY, event=_ANY)
+    def arrive_meanwhile(self, which: int, event: int) -> None:
+        """Bring again what a run reads that is going: by chance alone it seldom comes just then."""
+        run, _ = self.running()[which % len(self.running())]
+        tasks = self.model.definitions.pipelines[run.pipeline].tasks.values()
+        read = {item.dataset for task in tasks for item in leaves(task.inputs)}
+        events = [each for each in self.events if each[0] in read]
+        if events:
+            name, key, part, _ = events[event % len(events)]
+            self.bring(self.model.definitions.datasets[name], key, part)
 
     @precondition(lambda self: self.events)
     @rule(which=_ANY)
@@ -300,6 +312,8 @@ class Checker(RuleBasedStateMachine):
 
     def check(self) -> None:
         """Compare all runs of core and model, and what must always hold."""
+        for run in self.model.runs:
+            self.learn_of_gone(run)  # Before what follows from it: it may open the next generation.
         self.model.follow()
         rows = self.link()
         self.stopped = {(each.run_id, each.task, each.number) for each in self.core.stopped}
@@ -310,8 +324,8 @@ class Checker(RuleBasedStateMachine):
             expected = (run.pipeline, run.partition, task.generation, task.attempts)
             assert (order.pipeline, order.partition, order.generation, order.number) == expected, str(run)
         self.started = len(self.core.started)
-        for run_id, row in rows.items():
-            self.learn(run_id, row)
+        for run_id in rows:
+            self.learn(run_id)
         self.model.follow()
         for run_id, row in self.link().items():
             self.check_run(self.runs[run_id], row)
@@ -335,15 +349,22 @@ class Checker(RuleBasedStateMachine):
         assert not left, f"the core has no such run: {left}"
         return {row.id: row for row in rows}
 
-    def learn(self, run_id: str, row: RunRow) -> None:
+    def learn(self, run_id: str) -> None:
         """Take the core's word on tasks that no file defines any more, and on those that lost an input."""
-        defined = self.model.definitions.pipelines[row.pipeline].tasks
         run = self.runs[run_id]
+        self.learn_of_gone(run)
         for name, task in self.core.store.reader.tasks(run_id).items():
-            mine = run.tasks.setdefault(name, Task())
-            gone = (mine.state, task.state) == (TaskState.QUEUED, TaskState.WAITING)
-            if name not in defined or (gone and not self.model.may_start(run, name)):
+            mine = run.tasks[name]
+            lost = (mine.state, task.state) == (TaskState.QUEUED, TaskState.WAITING)
+            if lost and not self.model.may_start(run, name):
                 mine.state = task.state
+
+    def learn_of_gone(self, run: Run) -> None:
+        """Take the core's word on tasks of a run that no file defines any more."""
+        defined = self.model.definitions.pipelines[run.pipeline].tasks
+        for name, task in self.core.store.reader.tasks(run.id).items():
+            if name not in defined:
+                run.tasks.setdefault(name, Task()).state = task.state
 
     def check_run(self, run: Run, row: RunRow) -> None:
         defined = self.model.definitions.pipelines[row.pipeline].tasks
