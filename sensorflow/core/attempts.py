@@ -213,11 +213,8 @@ class Attempts:
         assert run is not None, "a run with a queued task is stored"
         readiness = Readiness(self.turn.definitions, state, pipeline, run.partition, run.created_at, now)
         if not (run.forced or self._has_begun(task) or readiness.holds(definition)):
-            row = task._replace(state=next_state(task.state, TaskEvent.INPUTS_GONE), queued_at=None)
-            state.put_task(row)
-            runs = Runs(self.turn)
-            runs.arm(pipeline, run)  # A clock that was set back may have taken an input's time back.
-            runs.settle(pipeline, run)
+            self._put_back(pipeline, run, task)
+            Runs(self.turn).settle(pipeline, run)
             return False
         read = [leaf for item in definition.inputs for leaf in readiness.condition(definition, item).leaves()]
         awaits_callback = isinstance(definition.action, HttpCall) and definition.action.callback
@@ -249,6 +246,32 @@ class Attempts:
             consume_news(readiness, definition, read, order)
         self.turn.orders.append(order)
         return True
+
+    def _put_back(self, pipeline: PipelineDefinition, run: RunRow, task: TaskRow) -> None:
+        """Let a queued task wait again: what it was to read is not there any more."""
+        row = task._replace(state=next_state(task.state, TaskEvent.INPUTS_GONE), queued_at=None)
+        self.turn.state.put_task(row)
+        Runs(self.turn).arm(pipeline, run)  # A clock that was set back may have taken an input's time back.
+
+    def look_for_age(self, timer: TimerRow) -> None:
+        """Put back what is queued in a run and would read what is too old by now."""
+        run = self.turn.state.run(timer.run_id)
+        pipeline = self.turn.definitions.pipelines.get(run.pipeline) if run else None
+        if run is None or pipeline is None or run.forced:
+            return
+        now = self.turn.now
+        readiness = Readiness(
+            self.turn.definitions, self.turn.state, pipeline, run.partition, run.created_at, now
+        )
+        for name, row in {**self.turn.state.tasks(run.id)}.items():
+            definition = pipeline.tasks.get(name)
+            if row.state is not TaskState.QUEUED or definition is None or self._has_begun(row):
+                continue
+            if not readiness.holds(definition):
+                self._put_back(pipeline, run, row)
+        runs = Runs(self.turn)
+        runs.settle(pipeline, run)
+        runs.arm_lapse(pipeline, run, self.turn.state.tasks(run.id))
 
     def _lease(self, attempt: AttemptRow) -> None:
         """Give whoever works on an attempt a lease from now on."""

@@ -142,6 +142,7 @@ _CONSEQUENCES: dict[type, Callable[[Turn, Any], Answer]] = {
 _TIMERS: dict[str, Callable[[Turn, TimerRow], None]] = {
     "retry": lambda turn, timer: Attempts(turn).delay_over(timer),
     "lease": lambda turn, timer: Attempts(turn).lapsed(timer),
+    "lapse": lambda turn, timer: Attempts(turn).look_for_age(timer),
     "optional": _look_again,
     "begin": _look_again,
     "expire": timekeeping.expire,

@@ -53,6 +53,8 @@ class PipelineGraph:
     order: tuple[str, ...]
     #: The inputs, of whichever task, that become optional after a while.
     optional: tuple[DatasetInput, ...]
+    #: An input, of whichever task, does not count any more when it is too old.
+    ageing: bool
     #: By task that waits for no more than its own partition of some datasets: those datasets.
     own_partition_of: Mapping[str, tuple[str, ...]]
 
@@ -167,11 +169,12 @@ def _graph(pipeline: PipelineDefinition, datasets: Mapping[str, DatasetDefinitio
                 free.append(downstream)
     if len(order) < len(pipeline.tasks):
         raise ValueError(f"the tasks of {pipeline.name} form a cycle; `validate` names its members")
-    inputs = (leaf for task in pipeline.tasks.values() for leaf in leaves(task.inputs))
+    inputs = [leaf for task in pipeline.tasks.values() for leaf in leaves(task.inputs)]
     return PipelineGraph(
         below={name: tuple(dict.fromkeys(found)) for name, found in below.items()},
         order=tuple(order),
         optional=tuple(leaf for leaf in inputs if leaf.optional_after_s is not None),
+        ageing=any(leaf.max_age_s is not None for leaf in inputs),
         own_partition_of={
             task.name: tuple(leaf.dataset for leaf in leaves(task.inputs))
             for task in pipeline.tasks.values()

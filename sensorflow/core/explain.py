@@ -292,6 +292,8 @@ class _Explainer:
             named = f"a newer arrival of {leaf.dataset} than the last run consumed"
         parts = frozenset(self.state.parts(leaf.dataset, key)) if key is not None else frozenset()
         row = self.state.partition(leaf.dataset, key) if key is not None else None
+        if key is None and not condition.ready:
+            row = self.readiness.newest(leaf)  # It is too old, else it would count.
         absent = missing_parts(dataset, parts)
         expected_at = self._expected_at(dataset, key)
         text = f"waiting for {named}{self._state_of(dataset, leaf, row, parts, absent)}"
@@ -329,7 +331,7 @@ class _Explainer:
             return ""
         if row.withdrawn:
             return ", which was taken back"
-        if row.ready and leaf.max_age_s is not None:
+        if row.ready and leaf.max_age_s is not None and self.now - row.last_at > leaf.max_age_s:
             age = describe_duration(self.now - row.last_at)
             return f": what is there is {age} old, at most {describe_duration(leaf.max_age_s)} counts"
         if absent:

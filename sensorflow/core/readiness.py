@@ -44,6 +44,10 @@ def missing_parts(dataset: DatasetDefinition, parts: frozenset[str]) -> tuple[st
     return () if "" in parts else tuple(sorted(dataset.complete.parts - parts))
 
 
+#: At its last moment an arrival still counts.
+_JUST_AFTER_S = 0.001
+
+
 class Condition(NamedTuple):
     """What is needed, whether it holds, and what is not there."""
 
@@ -137,6 +141,20 @@ class Readiness:
         limits = bounds(self.pipeline.partitioning, self.partition)
         return max(self.created_at, limits.end if limits else self.created_at) + item.optional_after_s
 
+    def lapses_at(self, task: TaskDefinition) -> float | None:
+        """Return when the first of what a task would read now is too old; None where nothing ages."""
+        conditions = (self.condition(task, item) for item in task.inputs)
+        return min(
+            (
+                row.last_at + read.leaf.max_age_s + _JUST_AFTER_S
+                for condition in conditions
+                for read in condition.leaves()
+                if read.leaf is not None and read.leaf.max_age_s is not None
+                for row in (read.ready or {}).values()
+            ),
+            default=None,
+        )
+
     def news(self, task: TaskDefinition, dataset: str, limit: int = 1) -> int:
         """Count the arrivals that a task of a pipeline without partitions has not consumed yet."""
         seen = self.state.watermark(self.pipeline.name, task.name, dataset)
@@ -155,14 +173,19 @@ class Readiness:
             return False
         return item.max_age_s is None or row.last_at + item.max_age_s >= self.now
 
-    def _latest(self, task: TaskDefinition, item: DatasetInput) -> Condition:
+    def newest(self, item: DatasetInput) -> PartitionRow | None:
+        """Return the partition that `latest` reads, also where it is too old to count."""
         not_after = None
         theirs = self.definitions.datasets[item.dataset].partitioning
         limits = bounds(self.pipeline.partitioning, self.partition)
         if limits is not None and calendar_of(theirs) is not None:
             not_after = limits.start
         beside = shared_keys(self.pipeline.partitioning, self.partition, theirs)
-        row = self.state.newest_ready(item.dataset, not_after, beside)
+        return self.state.newest_ready(item.dataset, not_after, beside)
+
+    def _latest(self, task: TaskDefinition, item: DatasetInput) -> Condition:
+        theirs = self.definitions.datasets[item.dataset].partitioning
+        row = self.newest(item)
         named: tuple[str | None, ...] = ("" if theirs.grain is Grain.NONE else None,)
         if row is None or not self._counts(item, row):
             return self._leaf(item, {}, named, holds=False)

@@ -76,7 +76,7 @@ class Runs:
         state = self.turn.state
         # What was read by `latest` is pinned: only those that still wait for it are concerned.
         find = state.open_runs if item.selection is Selection.LATEST else state.runs_between
-        if item.selection is Selection.LATEST and not reached.became_ready:
+        if item.selection is Selection.LATEST and not reached.became_ready and item.max_age_s is None:
             return
         rows = find(pipeline.name, since=since, before=before, after=after, limit=WALK)
         for run in rows:
@@ -301,6 +301,8 @@ class Runs:
             self.turn.state.put_task(row)
             rows = {**rows, name: row}
             changed = True
+        if changed and graph.ageing:
+            self.arm_lapse(pipeline, run, rows)
         return changed
 
     def settle(self, pipeline: PipelineDefinition, run: RunRow) -> RunRow:
@@ -315,8 +317,10 @@ class Runs:
         if (state, active, started_at, ended_at) != (run.state, run.active, run.started_at, run.ended_at):
             row = run._replace(state=state, active=active, started_at=started_at, ended_at=ended_at)
             self.turn.state.put_run(row)
-        if state is RunState.WAITING and run.started_at is not None and run.state is not state:
-            alerts.run_mended(self.turn, row)
+        if state is RunState.WAITING and run.state is not state:
+            self._arm_expiry(pipeline, row, since=now)
+            if run.started_at is not None:
+                alerts.run_mended(self.turn, row)
         # A failed run may also come to another end: what failed was marked as done, or is no task any more.
         if over(state) and (state is not run.state or run.ended_at is None):
             return self._ended(pipeline, row)
@@ -366,8 +370,9 @@ class Runs:
 
     def arm(self, pipeline: PipelineDefinition, run: RunRow) -> None:
         """Set the timers of a run: when inputs become optional, when it may begin, when it expires."""
+        self._arm_expiry(pipeline, run)
         may_be_without = self.turn.definitions.graphs[pipeline.name].optional
-        if not may_be_without and pipeline.schedule is None and pipeline.expire_s is None:
+        if not may_be_without and pipeline.schedule is None:
             return
         readiness = self._readiness(pipeline, run)
         now = self.turn.now
@@ -375,16 +380,41 @@ class Runs:
             at for leaf in may_be_without if (at := readiness.optional_at(leaf)) is not None and at > now
         ]
         begins_at = None if run.forced else gates.begins_at(pipeline, run.partition)
-        expires_at = run.created_at + pipeline.expire_s if pipeline.expire_s is not None else None
-        for kind, due_at in (
-            ("optional", min(optional, default=None)),
-            ("begin", begins_at),
-            ("expire", expires_at),
-        ):
+        for kind, due_at in (("optional", min(optional, default=None)), ("begin", begins_at)):
             if due_at is not None and due_at > now:
                 self.turn.state.put_timer(
                     TimerRow(key=f"{kind}/{run.id}", due_at=due_at, kind=kind, run_id=run.id)
                 )
+
+    def arm_lapse(self, pipeline: PipelineDefinition, run: RunRow, rows: Mapping[str, TaskRow]) -> None:
+        """Set when the first input of a task that has not begun is too old for it."""
+        if run.forced:
+            return
+        readiness = self._readiness(pipeline, run)
+        lapses = (
+            readiness.lapses_at(pipeline.tasks[name])
+            for name, row in rows.items()
+            if row.state is TaskState.QUEUED and name in pipeline.tasks
+        )
+        due_at = min((at for at in lapses if at is not None), default=None)
+        if due_at is not None:
+            self.turn.state.put_timer(
+                TimerRow(key=f"lapse/{run.id}", due_at=due_at, kind="lapse", run_id=run.id)
+            )
+
+    def _arm_expiry(self, pipeline: PipelineDefinition, run: RunRow, since: float | None = None) -> None:
+        """Set when a run has waited too long: since the moment given, else since the one it goes by."""
+        if pipeline.expire_s is None:
+            return
+        key = f"expire/{run.id}"
+        there = self.turn.state.timer(key)
+        if since is None:
+            since = there.due_at - float(there.after) if there else run.created_at
+        # An edit that makes it shorter does not let it expire in the past.
+        due_at = max(since + pipeline.expire_s, self.turn.now)
+        self.turn.state.put_timer(
+            TimerRow(key=key, due_at=due_at, kind="expire", run_id=run.id, after=repr(due_at - since))
+        )
 
     def cancel(self, pipeline: PipelineDefinition, run: RunRow, reason: str) -> RunRow:
         """Cancel every task of a run that has not ended, and stop those that run."""

@@ -1,5 +1,6 @@
 """The rules of time: what is optional, how old data may be, what is expected, schedules, order and expiry."""
 
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
@@ -8,13 +9,22 @@ from sensorflow.core.messages import (
     CancelRun,
     MakeRun,
     MarkTask,
+    PausePipeline,
     RetryTasks,
     Reviewed,
     TimersDue,
     WithdrawPartition,
 )
 from sensorflow.core.states import RunState, TaskState
-from sensorflow.core.vocabulary import Catchup, Expectation, Grain, LatePolicy, Partitioning, Selection
+from sensorflow.core.vocabulary import (
+    Catchup,
+    Expectation,
+    Grain,
+    LatePolicy,
+    Partitioning,
+    RetryPolicy,
+    Selection,
+)
 from sensorflow.testing import VirtualService
 from tests.flows import (
     DAILY,
@@ -124,6 +134,75 @@ def test_the_age_counts_at_the_start_of_the_attempt_not_when_it_was_queued() -> 
     flow.end(flow.running()[0])
     assert partitions_fired(flow) == ["2026-06-01"]
     assert flow.task_states("p", "2026-06-02") == {"load": TaskState.WAITING}
+
+
+def test_the_age_lapses_by_a_timer_and_why_says_so_though_no_slot_was_free() -> None:
+    ages = task("load", same("a", max_age_s=60.0), same("b", max_age_s=7200.0))
+    busy = pipeline("q", task("busy", same("c")))
+    flow = service(busy, pipeline("p", ages, task("plain", same("a"))), workers=1)
+    flow.ready("c", DAY)
+    flow.ready("a", DAY)
+    flow.ready("b", DAY)
+    assert flow.task_states("p", DAY) == {"load": TaskState.QUEUED, "plain": TaskState.QUEUED}
+    flow.pass_time(60)
+    assert flow.task_states("p", DAY)["load"] is TaskState.QUEUED, "at its last moment it counts"
+    flow.pass_time(1)
+    assert flow.task_states("p", DAY) == {"load": TaskState.WAITING, "plain": TaskState.QUEUED}
+    (wait,) = waits(flow, "p", DAY, "load")
+    assert f"waiting for a {DAY}: what is there is 1 min 1 s old, at most 1 min counts" in wait.text
+    flow.ready("a", DAY)
+    flow.pass_time(30)
+    assert flow.task_states("p", DAY)["load"] is TaskState.QUEUED
+    flow.end_all()
+    assert [task for task, _ in fired(flow)] == ["busy", "plain", "load"]
+
+
+def test_an_age_that_lapses_during_a_pause_lets_nothing_start_at_its_end() -> None:
+    flow = service(pipeline("p", task("load", same("a", max_age_s=60.0))))
+    flow.send(PausePipeline(pipeline="p", paused=True))
+    flow.ready("a", DAY)
+    flow.pass_time(3600)
+    assert [wait.kind for wait in waits(flow, "p", DAY, "load")] == ["dataset", "paused"]
+    flow.send(PausePipeline(pipeline="p", paused=False))
+    assert fired(flow) == []
+    flow.ready("a", DAY)
+    assert fired(flow) == [("load", DAY)]
+
+
+def test_no_age_lapses_for_what_has_begun_or_is_forced() -> None:
+    ages = task("load", same("a", max_age_s=60.0), retries=RetryPolicy(max=1, delay_s=10.0))
+    flow = service(pipeline("p", ages))
+    flow.ready("a", DAY)
+    fail(flow, flow.started[0])
+    flow.send(PausePipeline(pipeline="p", paused=True))
+    flow.ready("a", "2026-06-02")
+    make(flow, "p", "2026-06-03", force=True)
+    flow.pass_time(3600)
+    states = [flow.task_states("p", f"2026-06-0{day}")["load"] for day in (1, 2, 3)]
+    assert states == [TaskState.QUEUED, TaskState.WAITING, TaskState.QUEUED]
+    flow.send(PausePipeline(pipeline="p", paused=False))
+    assert sorted(partitions_fired(flow)) == [DAY, DAY, "2026-06-03"]
+
+
+def test_the_age_of_a_run_whose_pipeline_is_gone_is_nobodys_concern() -> None:
+    flow = service(pipeline("p", task("load", same("a", max_age_s=60.0))), workers=0)
+    flow.ready("a", DAY)
+    flow.definitions = replace(flow.definitions, pipelines={})
+    flow.pass_time(3600)
+    assert flow.store.reader.next_timer_at() is None
+
+
+def test_the_latest_that_is_too_old_is_told_with_its_age() -> None:
+    flow = service(pipeline("p", task("load", same("a"), reads("b", Selection.LATEST, max_age_s=60.0))))
+    flow.ready("b", "2026-05-30")
+    flow.pass_time(3600)
+    flow.ready("a", DAY)
+    (wait,) = waits(flow, "p", DAY, "load")
+    assert f"any partition of b not after {DAY}: what is there is 1 h old, at most 1 min counts" in wait.text
+    flow.ready("b", "2026-05-29")
+    assert fired(flow) == [], "the newest is what is read, and that one is too old"
+    flow.ready("b", "2026-05-30")
+    assert fired(flow) == [("load", DAY)]
 
 
 # expect
@@ -461,6 +540,51 @@ def test_a_run_that_is_going_does_not_expire() -> None:
     flow.ready("a", DAY)
     flow.pass_time(7200)
     assert run_of(flow, "p", DAY).state is RunState.RUNNING
+
+
+def test_a_run_that_waits_again_after_it_went_expires_so_long_after_that() -> None:
+    both = pipeline("p", task("load", same("a")), task("join", same("b")), expire_s=3600.0)
+    flow = service(both)
+    flow.ready("a", DAY)
+    flow.pass_time(5000)
+    flow.end_all()
+    flow.pass_time(3599)
+    assert run_of(flow, "p", DAY).state is RunState.WAITING
+    flow.pass_time(1)
+    assert run_of(flow, "p", DAY).state is RunState.CANCELLED
+
+
+def test_a_next_generation_that_waits_expires_too() -> None:
+    flow = service(pipeline("p", task("load", same("a")), expire_s=3600.0))
+    flow.ready("a", DAY)
+    flow.end_all()
+    flow.pass_time(DAY_S)
+    flow.send(WithdrawPartition(dataset="a", partition=DAY, part=None, reason="wrong"))
+    assert make(flow, "p", DAY).state is RunState.WAITING
+    flow.pass_time(3600)
+    assert run_of(flow, "p", DAY).state is RunState.CANCELLED
+
+
+def test_an_expiry_that_a_reload_adds_or_changes_holds_for_runs_that_wait() -> None:
+    waiting = pipeline("p", task("join", same("a"), same("b")))
+
+    def edited(flow: VirtualService, expire_s: float | None) -> None:
+        flow.definitions = replace(flow.definitions, pipelines={"p": replace(waiting, expire_s=expire_s)})
+        flow.send(Reviewed())
+        flow.pass_time(0)
+
+    flow = service(waiting)
+    flow.ready("a", DAY)
+    flow.pass_time(1000)
+    edited(flow, 3600.0)
+    edited(flow, 2000.0)
+    flow.pass_time(999)
+    assert run_of(flow, "p", DAY).state is RunState.WAITING
+    edited(flow, 3000.0)
+    flow.pass_time(1000)
+    assert run_of(flow, "p", DAY).state is RunState.WAITING
+    edited(flow, 60.0)
+    assert run_of(flow, "p", DAY).state is RunState.CANCELLED
 
 
 # Several dimensions
