@@ -1,4 +1,4 @@
-# make demo | test | torture | cover | mutants | lint | format | clean; see CONTRIBUTING.md.
+# make demo | test | bench | torture | cover | mutants | lint | format | clean; see CONTRIBUTING.md.
 # PYTHON=python3.12 names the Python to build .venv with, ARGS="--once" is handed on to what is run.
 PYTHON ?= python3
 ARGS ?=
@@ -8,13 +8,14 @@ BIN := $(VENV)/bin
 # SLOW=1 or CI=true: the slow tests too.
 MARKS := $(if $(filter 1 true,$(CI) $(SLOW)),,-m "not slow")
 
-.PHONY: help demo test torture cover mutants lint format clean
+.PHONY: help demo test bench torture cover mutants lint format clean
 .NOTPARALLEL:
 
 help:
 	@echo "make demo    a week of New York flights and weather through the service; ARGS=--once ends it"
 	@echo "make test    all tests; SLOW=1 adds the slow ones; ARGS='-k why' picks some"
 	@echo "make torture kills, stops, floods and fills the disk of the real service, as often as docs/promises.md says"
+	@echo "make bench   how fast it is, beside what the machine allows; ARGS=--short takes some minutes"
 	@echo "make cover   the branches of sensorflow/core that the unit tests do not take"
 	@echo "make mutants the mistakes put into the heart of the core that no test notices; an hour or two"
 	@echo "make lint    formatting, lint, types, layers"
@@ -30,6 +31,9 @@ test: $(VENV)/dev.stamp
 # In CI the same tests run with small numbers; TORTURE_KILLS=1000 and the like say other ones.
 torture: $(VENV)/dev.stamp
 	@TORTURE=full $(BIN)/python -m pytest -o faulthandler_timeout=0 tests/torture tests/integration/test_file_storms.py $(ARGS)
+
+bench: $(VENV)/dev.stamp
+	@$(BIN)/python -m bench $(ARGS)
 
 cover: $(VENV)/dev.stamp
 	@$(BIN)/coverage run --branch --source=sensorflow.core -m pytest tests/unit -q --hypothesis-profile=ci $(ARGS)

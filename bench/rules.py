@@ -1,13 +1,12 @@
-"""How many events a second all rules are asked of, JSON parsing included, on one core.
+"""What it costs to ask all rules of an event, JSON parsing included, on one core (P4).
 
-`python -m bench.rules [--events 50000] [--repeat 5]`: events of about 250 bytes, with 1, 10, 1,000 and
-100,000 rules that are exact, by prefix, mixed, motley (every form, each looked up in its own way) or told
-apart only by several fields together; and with 1,000 negations of one field. Each line is a process of its
-own, so that nobody pays for another's memory; `parse` is the same events parsed and no rule asked. What 10
-rules cost is measured before and after 100,000, for a shared machine is not always equally fast.
+`python -m bench.rules [--events 50000] [--repeat 5] [--table]`: events of about 250 bytes, with 1, 10, 1,000
+and 100,000 rules that are exact, by prefix, mixed, motley (every form, each looked up in its own way) or told
+apart only by several fields together; in the table also with 1,000 negations of one field. Each measure is a
+process of its own, so that nobody pays for another's memory; `parse` is the same events parsed and no rule
+asked.
 """
 
-import argparse
 import json
 import random
 import resource
@@ -22,6 +21,7 @@ from typing import Any
 
 from pydantic_core import from_json
 
+from bench.comparison import Finding, median_and_spread, parser, ratios, tell
 from sensorflow.core.collector import without_collector
 from sensorflow.core.matching import compile_pattern
 from sensorflow.core.rule_index import RuleIndex
@@ -160,29 +160,24 @@ def measure(kind: str, number: int, events: int, repeat: int) -> Measured:
     )
 
 
-def measure_apart(kind: str, number: int, events: int, repeat: int) -> Measured:
-    """Measure in a fresh process: what was freed before would hide what the index takes."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(measure, kind, number, events, repeat).result()
-
-
 def resident_bytes() -> int:
     """Return how much memory this process holds."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
-def report(events: int, repeat: int) -> Iterator[str]:
-    """Yield what was measured, line by line."""
-    row = "{:>8}  {:<14}  {:>9}  {:>9}  {:>7}  {:>9}  {:>12}  {}".format
-    yield row("rules", "kind", "events/s", "parse", "fit", "compile", "bytes a rule", "100,000 / 10")
+def alone(kind: str, number: int, events: int, repeat: int) -> Measured:
+    """Measure in a fresh process: what was freed before would hide what the index takes."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(measure, kind, number, events, repeat).result()
+
+
+def table(events: int, repeat: int) -> Iterator[str]:
+    """Yield all that was measured, line by line."""
+    row = "{:>8}  {:<14}  {:>9}  {:>9}  {:>7}  {:>9}  {:>12}".format
+    yield row("rules", "kind", "events/s", "parse", "fit", "compile", "bytes a rule")
     for kind in KINDS:
-        at_ten: list[float] = []
         for number in (1_000,) if kind.startswith("negated") else NUMBERS:
-            found = measure_apart(kind, number, events, repeat)
-            if number == NUMBERS[-1]:
-                at_ten.append(measure_apart(kind, 10, events, repeat).events_a_second)
-            elif number == 10:
-                at_ten.append(found.events_a_second)
+            found = alone(kind, number, events, repeat)
             yield row(
                 f"{number:,}",
                 kind,
@@ -191,18 +186,46 @@ def report(events: int, repeat: int) -> Iterator[str]:
                 f"{found.fits:,.1f}",
                 f"{found.compile_s:.2f} s",
                 f"{found.bytes_a_rule:,.0f}" if number >= 1_000 else "",
-                f"{statistics.mean(at_ten) / found.events_a_second:.2f}" if number == NUMBERS[-1] else "",
             ).rstrip()
 
 
+def compared(events: int, repeat: int) -> list[Finding]:
+    """Hold many rules of each kind against ten of it."""
+    findings = []
+    for kind in KINDS:
+        if kind.startswith("negated"):
+            continue
+        turns = [{number: alone(kind, number, events, 1) for number in NUMBERS} for _ in range(repeat)]
+        costs = {number: [1e6 / turn[number].events_a_second for turn in turns] for number in NUMBERS}
+        many = turns[-1][NUMBERS[-1]]
+        rate = 1e6 / statistics.median(costs[NUMBERS[-1]])
+        findings.append(
+            Finding(
+                row="P4",
+                what=f"an event asked of 100,000 rules against 10, {kind}",
+                **median_and_spread(ratios(costs[NUMBERS[-1]], costs[10])),
+                bar=1.5,
+                at_most=True,
+                figures=(
+                    f"{rate:,.0f} events/s; parsing alone {many.parsed_a_second:,.0f}; "
+                    f"compiled in {many.compile_s:.1f} s, {many.bytes_a_rule:,.0f} bytes a rule"
+                ),
+                growth=tuple((number, statistics.median(costs[number])) for number in NUMBERS),
+            )
+        )
+    return findings
+
+
 def main() -> None:
-    """Print a line for each kind and number of rules."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--events", type=int, default=50_000)
-    parser.add_argument("--repeat", type=int, default=5)
-    words = parser.parse_args()
-    for line in report(words.events, words.repeat):
-        print(line, flush=True)
+    words = parser(__doc__)
+    words.add_argument("--events", type=int, default=50_000)
+    words.add_argument("--table", action="store_true", help="all numbers and kinds, one line each")
+    given = words.parse_args()
+    if given.table:
+        for line in table(given.events, given.repeat):
+            print(line, flush=True)
+    else:
+        tell(compared(given.events, given.repeat), as_json=given.json)
 
 
 if __name__ == "__main__":

@@ -44,9 +44,9 @@ def serving(
     Raises:
         RuntimeError: it ended, or did not answer within two minutes.
     """
-    with subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, **env}
-    ) as server:
+    # As where it is installed: what is imported has been compiled before.
+    env = {**os.environ, "PYTHONDONTWRITEBYTECODE": "", **env}
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env) as server:
         try:
             until = time.monotonic() + 120
             while not answers(port, path):

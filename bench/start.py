@@ -1,24 +1,23 @@
-"""How long a start takes: process start to a service that takes events, with nothing and with a long history.
+"""How long a start takes, from the process to a service that takes events (P8).
 
 `python -m bench.start [--events 1000000] [--runs 100000] [--repeat 3] [--home DIR]`: makes a home whose store
-has so many events and, of them, so many runs that wait for a second input, then starts `sensorflow serve` and
-asks `/readyz` until it says yes. `--home` keeps the home and takes it again.
+has so many events and, of them, so many runs that wait for a second input, then starts `sensorflow serve` on
+it, and on an empty one, and asks `/readyz` until it says yes; beside it the bare aiohttp and `sensorflow
+--version`, in turn. `--home` keeps the home and takes it again.
 """
 
-import argparse
 import asyncio
-import http.client
-import json
-import os
-import signal
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
+from bench.comparison import Finding, in_turn, median_and_spread, parser, tell
+from bench.services import bare, sensorflow, written
 from sensorflow.clock import SystemClock
 from sensorflow.core.commands import StartAttempt
 from sensorflow.core.decide import decide, dispatch
@@ -60,9 +59,7 @@ class Filled:
     """A home whose store is filled by the decisions themselves."""
 
     def __init__(self, home: Path) -> None:
-        (home / "pipelines").mkdir(parents=True, exist_ok=True)
-        for name, text in _PIPELINES.items():
-            (home / "pipelines" / f"{name}.yaml").write_text(text)
+        written(home, {f"pipelines/{name}.yaml": text for name, text in _PIPELINES.items()})
         (home / ".sensorflow").mkdir(mode=0o700)
         self.store = SqliteStore(home / ".sensorflow" / "state.db")
         self._definitions = load_home(home, {}, SENSORS).definitions
@@ -108,83 +105,97 @@ class Filled:
         return f"0190{self._ids:08x}-0000-7000-8000-000000000000"
 
 
-def seconds_to_ready(home: Path) -> tuple[float, float]:
-    """Start a service; return when it is ready, and when it has stored a first event."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [
-        str(Path(sys.executable).with_name("sensorflow")),
-        "--home",
-        str(home),
-        "serve",
-        "--port",
-        str(port),
-    ]
+class Starts:
+    """Starts of the service on one home: when each was ready, and when it had stored a first event."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self.first_s: list[float] = []
+
+    def ready_s(self) -> float:
+        """Start it, and return after how many seconds it was ready."""
+        began = time.perf_counter()
+        with sensorflow(self._home) as (port, _):
+            ready = time.perf_counter() - began
+            url, body = f"http://127.0.0.1:{port}/api/v1/ready", b'{"dataset": "measured", "partition": "%s"}'
+            request = urllib.request.Request(
+                url, body % b"2026-01-01T00Z", {"Content-Type": "application/json"}
+            )
+            urllib.request.urlopen(request).close()
+            self.first_s.append(time.perf_counter() - began)
+        return ready
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Return how long something takes."""
     began = time.perf_counter()
-    service = subprocess.Popen(
-        command, stderr=subprocess.DEVNULL, env={**os.environ, "SENSORFLOW_LOG_LEVEL": "error"}
-    )
-    try:
-        while not _asked(port, "GET", "/readyz"):
-            if service.poll() is not None:
-                raise SystemExit("the service ended")
-            time.sleep(0.005)
-        ready = time.perf_counter() - began
-        body = json.dumps({"dataset": "measured", "partition": "2026-01-01T00Z"})
-        if not _asked(port, "POST", "/api/v1/ready", body):
-            raise SystemExit("the first event was refused")
-        return ready, time.perf_counter() - began
-    finally:
-        service.send_signal(signal.SIGTERM)
-        service.wait(60)
+    work()
+    return time.perf_counter() - began
 
 
-def _asked(port: int, method: str, path: str, body: str | None = None) -> bool:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-    try:
-        connection.request(method, path, body, {"Content-Type": "application/json"} if body else {})
-        return connection.getresponse().status < 300
-    except OSError:
-        return False
-    finally:
-        connection.close()
+def bare_ready() -> None:
+    """Start the ceiling, and stop it as soon as it answers."""
+    with bare():
+        pass
 
 
-def _printed(name: str, taken: list[tuple[float, float]]) -> None:
-    ready, first = ([each[place] for each in taken] for place in (0, 1))
-    print(f"{name}: ready after {statistics.median(ready):.2f} s (at most {max(ready):.2f}), ", end="")
-    print(
-        f"a first event is stored after {statistics.median(first):.2f} s (at most {max(first):.2f})",
-        flush=True,
+def version() -> None:
+    """Ask for the version."""
+    subprocess.run([sys.executable, "-m", "sensorflow", "--version"], check=True, stdout=subprocess.DEVNULL)
+
+
+def compared(events: int, runs: int, repeat: int, kept: Path | None) -> list[Finding]:
+    """Measure all starts."""
+    with tempfile.TemporaryDirectory() as folder:
+        home = kept or Path(folder) / "long"
+        if not (home / ".sensorflow").exists():
+            asyncio.run(Filled(home).fill(events, runs))
+        size = (home / ".sensorflow" / "state.db").stat().st_size / 1e6
+        empty = Starts(written(Path(folder) / "empty", {"pipelines/hours.yaml": _PIPELINES["hours"]}))
+        long = Starts(home)
+        taken = in_turn(
+            repeat,
+            bare=lambda: seconds(bare_ready),
+            empty=empty.ready_s,
+            long=long.ready_s,
+            version=lambda: seconds(version),
+        )
+    beside = f"bare aiohttp {statistics.median(taken['bare']):.2f} s"
+    return [
+        _finding("ready with nothing", taken["empty"], 1.5, f"{_first(empty)}; {beside}"),
+        _finding(
+            f"ready with {events:,} events and {runs:,} open runs ({size:,.0f} MB)",
+            taken["long"],
+            10.0,
+            f"{_first(long)}; {beside}",
+        ),
+        _finding("`sensorflow --version`", taken["version"], 0.3, beside),
+    ]
+
+
+def _first(starts: Starts) -> str:
+    return f"a first event is stored after {statistics.median(starts.first_s):.2f} s"
+
+
+def _finding(what: str, taken_s: list[float], bar_s: float, figures: str) -> Finding:
+    return Finding(
+        row="P8",
+        what=what,
+        **median_and_spread(taken_s),
+        bar=bar_s,
+        at_most=True,
+        unit=" s",
+        figures=figures,
     )
 
 
 def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--events", type=int, default=1_000_000)
-    parser.add_argument("--runs", type=int, default=100_000)
-    parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--home", type=Path)
-    words = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        _printed("with nothing", [seconds_to_ready(_empty(Path(folder), n)) for n in range(words.repeat)])
-        home = words.home or Path(folder) / "long"
-        if not (home / ".sensorflow").exists():
-            began = time.perf_counter()
-            asyncio.run(Filled(home).fill(words.events, words.runs))
-            print(f"filled in {time.perf_counter() - began:.0f} s", flush=True)
-        size = (home / ".sensorflow" / "state.db").stat().st_size / 1e6
-        name = f"with {words.events:,} events and {words.runs:,} open runs ({size:,.0f} MB)"
-        _printed(name, [seconds_to_ready(home) for _ in range(words.repeat)])
-
-
-def _empty(folder: Path, number: int) -> Path:
-    home = folder / f"empty-{number}"
-    (home / "pipelines").mkdir(parents=True)
-    (home / "pipelines" / "hours.yaml").write_text(_PIPELINES["hours"])
-    return home
+    words = parser(__doc__, repeat=3)
+    words.add_argument("--events", type=int, default=1_000_000)
+    words.add_argument("--runs", type=int, default=100_000)
+    words.add_argument("--home", type=Path)
+    given = words.parse_args()
+    tell(compared(given.events, given.runs, given.repeat, given.home), as_json=given.json)
 
 
 if __name__ == "__main__":

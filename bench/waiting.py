@@ -1,120 +1,66 @@
-"""What an event costs that hits one of many waiting runs: 100 waiting task runs against 1,000,000.
+"""What an event costs that is posted to a service in which many runs wait (P5).
 
-`python -m bench.waiting [--large 1000000] [--events 4000] [--repeat 5]`: decisions and synced commits
-of the SQLite store in groups of 64, the two stores in turn; prints medians and the ratio.
+`python -m bench.waiting [--sizes 10000 100000 1000000] [--events 4000] [--repeat 5]`: services whose stores
+have so many waiting task runs, one a run, in turn: events that hit a random one of them, and events of a new
+partition each; and what memory the largest holds afterwards.
 """
 
-import argparse
-import asyncio
-import random
-import statistics
+import contextlib
 import tempfile
-import time
-from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 
-from sensorflow.core.decide import decide, dispatch
-from sensorflow.core.definitions import Definitions
-from sensorflow.core.messages import DeclaredReady, Message, Moment
-from sensorflow.core.turn import Turn
-from sensorflow.core.vocabulary import (
-    Command,
-    DatasetDefinition,
-    DatasetInput,
-    Event,
-    Grain,
-    Partitioning,
-    PipelineDefinition,
-    Selection,
-    TaskDefinition,
-)
-from sensorflow.store.sqlite import SqliteStore
-
-#: Tasks of each run; all of them wait for the same two inputs.
-TASKS = 10
-FILL_GROUP, GROUP = 1_000, 64
+from bench.comparison import Finding, parser, tell
+from bench.growth import chance, growth
+from bench.services import resident_mb, sensorflow
+from bench.stores import event, make_store, order_key
 
 
-def definitions() -> Definitions:
-    """Return a pipeline by key whose ten tasks wait for two inputs."""
-    by_key = Partitioning(Grain.KEY)
-    inputs = tuple(DatasetInput(dataset=name, selection=Selection.SAME) for name in ("paid", "packed"))
-    tasks = {
-        f"task{number}": TaskDefinition(name=f"task{number}", action=Command(argv=("true",)), inputs=inputs)
-        for number in range(TASKS)
-    }
-    return Definitions(
-        pipelines={"orders": PipelineDefinition(name="orders", partitioning=by_key, tasks=tasks)},
-        datasets={name: DatasetDefinition(name=name, partitioning=by_key) for name in ("paid", "packed")},
-        sensors={},
-    )
+def compared(sizes: list[int], number: int, repeat: int) -> list[Finding]:
+    """Measure hits and new partitions."""
+    ids, new, lots = count(), count(10**9), chance()
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        homes = {size: make_store(folder / str(size), waiting_runs=size) for size in sizes}
+        servers = {size: stack.enter_context(sensorflow(home)) for size, home in homes.items()}
+        ports = {size: port for size, (port, _) in servers.items()}
 
+        def hits(size: int, events: int) -> list[bytes]:
+            keys = [order_key(lots.randrange(1, size + 1)) for _ in range(events)]
+            return [event("paid", key, f"hit-{next(ids)}") for key in keys]
 
-class Filled:
-    """A store with so many waiting task runs, and events that hit them."""
+        def news(size: int, events: int) -> list[bytes]:
+            return [event("paid", order_key(next(new)), f"new-{next(ids)}") for _ in range(events)]
 
-    def __init__(self, folder: Path, waiting: int) -> None:
-        self.definitions = definitions()
-        self.store = SqliteStore(folder / f"{waiting}.db")
-        self.runs = max(1, waiting // TASKS)
-        self._ids = iter(range(10**9))
-        self._events = iter(range(10**9))
-        self._chance = random.Random(1)
-
-    async def fill(self) -> None:
-        """Let one of the two inputs of every run arrive."""
-        for begin in range(0, self.runs, FILL_GROUP):
-            keys = range(begin, min(begin + FILL_GROUP, self.runs))
-            await self._group([self._paid(key) for key in keys])
-
-    async def seconds_an_event(self, events: int) -> float:
-        """Send events to random waiting runs and return what each costs."""
-        messages = [self._paid(self._chance.randrange(self.runs)) for _ in range(events)]
-        started = time.perf_counter()
-        for begin in range(0, events, GROUP):
-            await self._group(messages[begin : begin + GROUP])
-        return (time.perf_counter() - started) / events
-
-    def _paid(self, key: int) -> DeclaredReady:
-        event = Event(source="/ready/paid", id=f"{next(self._events):012}")
-        return DeclaredReady(event=event, dataset="paid", partition=f"order-{key}")
-
-    async def _group(self, messages: Sequence[Message]) -> None:
-        moment = Moment(now=1.8e9, new_id=lambda: f"{next(self._ids):012}", new_token=str, draw=float)
-        turn = Turn(self.definitions, self.store.begin(), moment)
-        for message in messages:
-            decide(turn, message)
-        dispatch(turn, 4)
-        await self.store.commit()
-
-
-async def measure(large: int, events: int, repeat: int) -> None:
-    """Print what an event costs with few and with many waiting task runs."""
-    with tempfile.TemporaryDirectory() as folder:
-        stores = {waiting: Filled(Path(folder), waiting) for waiting in (100, large)}
-        for waiting, filled in stores.items():
-            started = time.perf_counter()
-            await filled.fill()
-            print(f"{waiting:,} waiting task runs made in {time.perf_counter() - started:.1f} s", flush=True)
-        costs: dict[int, list[float]] = {waiting: [] for waiting in stores}
-        for _ in range(repeat):
-            for waiting, filled in stores.items():
-                costs[waiting].append(await filled.seconds_an_event(events))
-        few, many = (statistics.median(costs[waiting]) for waiting in stores)
-        print(f"an event costs {few * 1e6:.0f} us with 100, {many * 1e6:.0f} us with {large:,}: ", end="")
-        print(f"ratio {many / few:.2f}")
-        for filled in stores.values():
-            filled.store.close()
+        sizes_told = {"number": number, "repeat": repeat}
+        found = [
+            growth(
+                "P5", "an event that hits one of many waiting task runs", ports, hits, bar=1.5, **sizes_told
+            ),
+            growth("P5", "an event of a new partition beside them", ports, news, bar=1.2, **sizes_told),
+        ]
+        memory = resident_mb(servers[max(sizes)][1])
+    return [
+        *found,
+        Finding(
+            row="P5",
+            what=f"memory with {max(sizes):,} waiting task runs",
+            value=memory,
+            spread=(memory, memory),
+            bar=150,
+            at_most=True,
+            unit=" MB",
+            figures="after all of these events",
+        ),
+    ]
 
 
 def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--large", type=int, default=1_000_000)
-    parser.add_argument("--events", type=int, default=4_000)
-    parser.add_argument("--repeat", type=int, default=5)
-    words = parser.parse_args()
-    asyncio.run(measure(words.large, words.events, words.repeat))
+    words = parser(__doc__)
+    words.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
+    words.add_argument("--events", type=int, default=4_000)
+    given = words.parse_args()
+    tell(compared(given.sizes, given.events, given.repeat), as_json=given.json)
 
 
 if __name__ == "__main__":
