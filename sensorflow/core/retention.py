@@ -21,7 +21,7 @@ _EVENTS, _RUNS, _LOGS = 200, 50, 200
 #: Between two transactions: what comes meanwhile is decided first.
 _PAUSE_S = 0.05
 #: Between two sweeps at most; sooner where little is kept.
-_LONGEST_S = 600.0
+_LONGEST_S = 3600.0
 _SHORTEST_S = 1.0
 #: Sorts before everything that has ended.
 _FIRST = (0.0, "")
@@ -33,10 +33,12 @@ def set_up(turn: Turn) -> None:
     """Set the timers of what is not kept for ever, and drop those of what is."""
     for kind, kept_s in _kept_s(turn.retention).items():
         key = f"retention/{kind}"
-        if kept_s is not None:
-            _look_again(turn, key, _every_s(kept_s), "")
-        elif turn.state.timer(key) is not None:
-            turn.state.drop_timer(key)
+        there = turn.state.timer(key)
+        if kept_s is None:
+            if there is not None:
+                turn.state.drop_timer(key)
+        elif there is None or there.due_at > turn.now + _every_s(kept_s):
+            _look_again(turn, key, _every_s(kept_s), there.after if there else "")
 
 
 def due(turn: Turn, timer: TimerRow) -> None:

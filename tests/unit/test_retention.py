@@ -271,7 +271,7 @@ def test_more_events_than_one_look_takes_go_in_one_sweep_with_pauses() -> None:
     flow.end_all()
     flow.pass_time(DAY_S - 1)
     assert len(events(flow)) == 450
-    flow.pass_time(700)
+    flow.pass_time(3700)
     assert len(events(flow)) == 1
 
 
@@ -403,7 +403,7 @@ def test_more_runs_than_one_look_takes_go_and_alerts_that_are_over_with_them() -
     fail(flow, failed)
     flow.send(RetryTasks(run_id=failed.run_id))
     flow.end_all()
-    flow.pass_time(DAY_S + 700)
+    flow.pass_time(DAY_S + 3700)
     listing = flow.store.listing
     assert listing.runs(pipeline=None, partition=None, state=None, before=None, limit=9) == []
     assert listing.alerts(open_only=False, before=None, limit=9) == []
@@ -434,6 +434,27 @@ def test_what_is_kept_for_ever_has_no_timer() -> None:
     assert flow.store.reader.timer("retention/events") is not None
     keeping(flow)
     assert flow.store.reader.timer("retention/events") is None
+
+
+def test_who_is_started_again_and_again_still_removes_what_is_old() -> None:
+    flow = keeping(service(sales()), events_s=DAY_S)
+    flow.ready("a", DAYS[0])
+    flow.ready("a", DAYS[1])
+    flow.end_all()
+    for _ in range(100):
+        flow.pass_time(1800)
+        flow.send(Reviewed())
+    assert events(flow) == [2]
+
+
+def test_who_keeps_less_from_now_on_looks_sooner() -> None:
+    flow = keeping(service(sales()), events_s=90 * DAY_S)
+    flow.ready("a", DAYS[0])
+    flow.ready("a", DAYS[1])
+    flow.end_all()
+    keeping(flow, events_s=10.0)
+    flow.pass_time(12)
+    assert events(flow) == [2]
 
 
 def test_a_timer_of_what_is_kept_for_ever_by_now_removes_nothing() -> None:
