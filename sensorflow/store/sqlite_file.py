@@ -17,6 +17,8 @@ from sensorflow.store.migrations import steps_between
 _PAGES_AT_ONCE = 4096
 #: A check names so many faults at most; with the first of them the file is to be replaced anyway.
 _FAULTS = 10
+#: SQLite's number for a file that gives pages back when it is told to.
+INCREMENTAL = 2
 
 _NEWEST_EVENT = "SELECT seq, received_at FROM events ORDER BY seq DESC LIMIT 1"
 #: The versions that have SQLite's WAL-reset bug are those before the first of these that fits.
@@ -29,6 +31,10 @@ class StoreReport:
 
     #: In bytes, with what still stands in the WAL.
     size: int
+    #: Of these so many are free for what comes next.
+    free: int
+    #: It is shortened when much is free.
+    gives_back: bool
     #: What the check found; empty is well.
     faults: tuple[str, ...]
     #: Steps of the schema that only a newer version knows.
@@ -63,6 +69,8 @@ def examine(path: Path, *, thoroughly: bool) -> StoreReport:
         newest = connection.execute(_NEWEST_EVENT).fetchone() if has_events else None
         return StoreReport(
             size=_pragma(connection, "page_count") * _pragma(connection, "page_size"),
+            free=_pragma(connection, "freelist_count") * _pragma(connection, "page_size"),
+            gives_back=_pragma(connection, "auto_vacuum") == INCREMENTAL,
             faults=faults,
             unknown_steps=tuple(unknown),
             steps_to_take=tuple(to_take),

@@ -9,12 +9,9 @@ import structlog
 
 from sensorflow.ports import StoreError
 from sensorflow.store.migrations import is_new, migrate, steps_between
-from sensorflow.store.sqlite_file import back_up
+from sensorflow.store.sqlite_file import INCREMENTAL, back_up
 
 log = structlog.get_logger(__name__)
-
-#: SQLite's number for a file that gives pages back when it is told to.
-_INCREMENTAL = 2
 
 
 def bring_up_to_date(connection: sqlite3.Connection, path: Path) -> None:
@@ -35,7 +32,7 @@ def bring_up_to_date(connection: sqlite3.Connection, path: Path) -> None:
         log.warning("an older version wrote this store", store=str(path), backup=str(backup), steps=to_take)
         back_up(path, backup, lambda *_: None)
     migrate(connection)
-    if connection.execute("PRAGMA auto_vacuum").fetchone()[0] != _INCREMENTAL:
+    if connection.execute("PRAGMA auto_vacuum").fetchone()[0] != INCREMENTAL:
         _let_give_back(connection, path)
 
 

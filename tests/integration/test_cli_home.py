@@ -1,8 +1,10 @@
 """The verbs that work on a home itself: init, doctor, backup; each a process of its own, as users call it."""
 
 import asyncio
+import gzip
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -15,6 +17,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from sensorflow.cli.doctor import kept
 from sensorflow.config.settings import Settings, load_settings
 from sensorflow.store.migrations import migrate
 from tests.calling import Ended, called, environment
@@ -265,6 +268,46 @@ def test_doctor_finds_limits_that_are_too_low(home: Path) -> None:
     assert (ended.returncode, "may open 200 files" in text) == (1, True)
 
 
+def test_doctor_finds_a_store_on_a_file_system_of_another_machine(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored(home)
+    mounts = tmp_path / "mounts"
+    monkeypatch.setattr(kept, "_MOUNTS", mounts)
+    mounts.write_text(f"/dev/a / ext4 rw 0 0\nnas:/a {tmp_path} nfs4 rw 0 0\n")
+    (text,) = wrong(findings("--home", str(home), code=1))
+    assert "another machine (nfs4)" in text
+    mounts.write_text(f"/dev/a / ext4 rw 0 0\nnas:/a {tmp_path}/other nfs4 rw 0 0\na {home} tmpfs rw 0 0\n")
+    found = findings("--home", str(home))
+    assert any("in memory (tmpfs)" in finding["text"] for finding in found)
+    mounts.unlink()
+    assert wrong(findings("--home", str(home))) == []
+
+
+def test_doctor_finds_a_folder_that_is_watched_and_is_not_there_or_cannot_be_read(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def of_files() -> list[str]:
+        return [f["text"] for f in findings("--home", str(home)) if f["subject"] == "files"]
+
+    assert of_files() == []
+    root = home / "landing" / "orders"
+    shutil.rmtree(root)
+    (text,) = of_files()
+    assert text.startswith(f"{root} is not there")
+    root.mkdir()
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != root)
+    assert any("cannot be read by user" in text for text in wrong(findings("--home", str(home), code=1)))
+
+
+def test_doctor_tells_of_an_older_store_what_the_next_start_does_to_it(home: Path) -> None:
+    (home / ".sensorflow").mkdir(mode=0o700)
+    packed = Path(__file__).parents[1] / "upgrade" / "recorded" / "first_schema" / "state.db.gz"
+    (home / ".sensorflow" / "state.db").write_bytes(gzip.decompress(packed.read_bytes()))
+    (text,) = (f["text"] for f in findings("--home", str(home)) if f["subject"] == "schema")
+    assert text == "its schema is older: the next start copies it and takes 1 steps"
+
+
 # backup
 
 
@@ -370,3 +413,47 @@ def test_who_looks_at_a_terminal_sees_how_far_a_backup_is(home: Path, tmp_path: 
         seen = screen.read(4096)
     assert b"copying" in seen and b"100%" in seen
     assert ended.stdout.startswith(f"{tmp_path / 'b'}: ")
+
+
+# restore
+
+
+def how_to_restore() -> list[str]:
+    """Return the commands of the how-to."""
+    text = (Path(__file__).parents[2] / "docs" / "how-to.md").read_text()
+    _, _, part = text.partition("To restore, stop the service")
+    return part.split("```")[1].removeprefix("sh\n").splitlines()
+
+
+async def test_the_how_to_of_a_restore_does_it(tmp_path: Path, free_port: int) -> None:
+    home, file = tmp_path / "home", tmp_path / "backup.db"
+    assert run("init", str(home)).code == 0
+    store = home / ".sensorflow" / "state.db"
+    told = f"sensorflow ready orders {DAY} --url http://127.0.0.1:{free_port} --json --id"
+    with served(f"sensorflow serve --home {home}", home, free_port):
+        assert typed(f"{told} before", home, free_port).returncode == 0
+        assert run("backup", str(file), "--home", str(home)).code == 0
+        assert typed(f"{told} since", home, free_port).returncode == 0
+        left = {path.name: path.read_bytes() for path in store.parent.glob("state.db*")}
+    assert set(left) == {"state.db", "state.db-wal", "state.db-shm"}
+    for name, content in left.items():  # As a kill leaves them, on a disk that fails.
+        (store.parent / name).write_bytes(b"x" * len(content))
+    assert "cannot be read as a store" in " ".join(wrong(findings("--home", str(home), code=1)))
+
+    commands = how_to_restore()
+    stop, *steps, start = commands
+    assert ("stop" in stop, "start" in start) == (True, True)
+    named = {"/srv/sales": str(home), "/var/backups/sales-2026-03-08.db": str(file), " -o sensorflow": ""}
+    script = "\n".join(["set -e", *steps])
+    for written, here in named.items():
+        assert written in script
+        script = script.replace(written, here)
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (store.parent / "damaged" / "state.db").exists()
+    assert not store.with_name("state.db-wal").exists()
+    assert wrong(findings("--home", str(home), "--full")) == []
+    with served(f"sensorflow serve --home {home}", home, free_port):
+        again = {name: typed(f"{told} {name}", home, free_port).stdout for name in ("before", "since")}
+    states = {name: json.loads(text)["events"][0]["state"] for name, text in again.items()}
+    assert states == {"before": "duplicate", "since": "accepted"}

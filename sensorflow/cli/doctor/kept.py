@@ -17,6 +17,10 @@ _FREE_INODES = 1000
 #: An event so far in the future was stored by a clock that has been put back since.
 _AHEAD_S = 60.0
 
+_MOUNTS = Path("/proc/mounts")
+_OF_OTHER_MACHINES = frozenset({"nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "fuse.sshfs", "fuse.glusterfs"})
+_OF_MEMORY = frozenset({"tmpfs", "ramfs"})
+
 _RESTORE = "restore a backup: see the how-to, Back up and restore"
 
 
@@ -31,6 +35,7 @@ def findings(store: Path, *, thoroughly: bool, now: float) -> Iterator[Finding]:
         yield note("store", f"there is no {store} yet: the first `sensorflow serve` makes it")
     yield _sqlite()
     yield from _disk(store)
+    yield from _file_system(store)
 
 
 def _store(store: Path, report: StoreReport, now: float) -> Iterator[Finding]:
@@ -42,7 +47,9 @@ def _store(store: Path, report: StoreReport, now: float) -> Iterator[Finding]:
         yield wrong("store", text, "use that version of sensorflow or a newer one")
     else:
         events = f"{report.newest_seq:,} events so far" if report.newest_seq else "no events yet"
-        yield well("store", f"{store} is whole: {size(report.size)}, {events}")
+        yield well(
+            "store", f"{store} is whole: {size(report.size)}, of which {size(report.free)} are free, {events}"
+        )
         yield _schema(report)
     if report.newest_at is not None and report.newest_at > now + _AHEAD_S:
         ahead = describe_duration(report.newest_at - now)
@@ -52,8 +59,12 @@ def _store(store: Path, report: StoreReport, now: float) -> Iterator[Finding]:
 
 def _schema(report: StoreReport) -> Finding:
     if report.steps_to_take:
-        text = f"its schema is older: the next start takes {len(report.steps_to_take)} steps"
-        return note("schema", text, "`sensorflow backup FILE` before that start, to be able to go back")
+        text = f"its schema is older: the next start copies it and takes {len(report.steps_to_take)} steps"
+        return note("schema", text, f"see that twice its size is free, {size(2 * report.size)}")
+    if not report.gives_back:
+        text = "its schema is this version's; the file does not become shorter when what is old is removed"
+        fix = f"start the service again with {size(2 * report.size)} free: it then writes the file anew"
+        return note("schema", text, fix)
     return well("schema", "its schema is this version's")
 
 
@@ -84,3 +95,32 @@ def _disk(store: Path) -> Iterator[Finding]:
     inodes = os.statvfs(folder)
     if inodes.f_files and inodes.f_favail < _FREE_INODES:
         yield wrong("disk", f"{inodes.f_favail} inodes are free below {folder}", "remove files")
+
+
+def _file_system(store: Path) -> Iterator[Finding]:
+    """Yield what is wrong with the kind of file system that the store is on."""
+    kind = _kind_of_file_system(store.absolute())
+    if kind in _OF_OTHER_MACHINES:
+        text = f"the store is on a file system of another machine ({kind}), where SQLite's locks do not hold"
+        yield wrong(
+            "disk", text, "keep the store on a local disk (the setting `store`), and back up to the other"
+        )
+    elif kind in _OF_MEMORY:
+        text = f"the store is in memory ({kind}): all of it is gone when the machine is"
+        yield note("disk", text, "keep it on a disk (the setting `store`)")
+
+
+def _kind_of_file_system(path: Path) -> str | None:
+    """Return the type of the file system that a path is on; None where that cannot be seen."""
+    try:
+        lines = _MOUNTS.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    except OSError:
+        return None
+    mounts = [line.split(" ") for line in lines]
+    # The innermost, and of those on one place the last, which hides the others.
+    found = [
+        (len(Path(place).parts), number, kind)
+        for number, (_, place, kind, *_) in enumerate(mounts)
+        if path.is_relative_to(place)
+    ]
+    return max(found)[2] if found else None

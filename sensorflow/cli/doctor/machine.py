@@ -32,7 +32,9 @@ def findings(home: Path, sensors: Iterable[SensorDefinition], pid: int | None) -
         pid: The process that serves the home; None where nobody does.
     """
     watching = [s.options for s in sensors if isinstance(s.options, FileOptions)]
-    yield from _inotify([home / options.template.root for options in watching])
+    roots = [home / options.template.root for options in watching]
+    yield from _watched(roots)
+    yield from _inotify(roots)
     yield _open_files(pid)
     yield _synchronised()
     yield _libraries()
@@ -45,6 +47,17 @@ def clock_finding(began: tuple[float, float], ended: tuple[float, float]) -> Fin
         text = f"the clock was set by {parted:+.1f} s while this looked"
         return wrong("clock", text, "let NTP slew the clock, not step it; schedules follow it")
     return well("clock", "the clock did not jump while this looked")
+
+
+def _watched(roots: Iterable[Path]) -> Iterator[Finding]:
+    """Yield which folders that sensors watch are not there, or cannot be read by who asks."""
+    for root in dict.fromkeys(roots):
+        if not root.is_dir():
+            text = f"{root} is not there: the sensor that watches it sees nothing until it is"
+            yield note("files", text, f"mkdir -p {root}, or mend the sensor's `path`")
+        elif not os.access(root, os.R_OK | os.X_OK):
+            text = f"{root} cannot be read by user {os.geteuid()}, so the sensor that watches it sees nothing"
+            yield wrong("files", text, f"let that user read it: setfacl -m u:{os.geteuid()}:rx {root}")
 
 
 def _inotify(roots: list[Path]) -> Iterator[Finding]:
