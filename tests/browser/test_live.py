@@ -6,6 +6,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.async_api import Locator, Page, expect
@@ -192,6 +193,28 @@ async def test_a_backfill_is_drawn_over_partitions_and_its_plan_is_shown_first(
     assert [(each["from"], each["to"], each["total"]) for each in made["items"]] == [
         ("2026-03-27", "2026-03-30", 4)
     ]
+
+
+async def test_a_backfill_is_drawn_with_a_finger(site: Site, opened: Opener) -> None:
+    phone: Any = {"has_touch": True, "is_mobile": True, "viewport": {"width": 390, "height": 800}}
+    page = await opened(site.url, "#/pipelines/sales", **phone)
+    handles = [
+        page.get_by_role("row", name=re.compile(f"^{day}")).locator(".handle")
+        for day in ("2026-03-30", "2026-03-29", "2026-03-28")
+    ]
+    await handles[1].scroll_into_view_if_needed()
+    finger = await page.context.new_cdp_session(page)
+    places = []
+    for handle in handles:
+        box = await handle.bounding_box()
+        assert box is not None
+        places.append({"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2})
+    for kind, at in (("touchStart", places[:1]), ("touchMove", places[1:2]), ("touchMove", places[2:])):
+        await finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": at})
+    await finger.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    dialog = page.get_by_role("dialog", name="Backfill")
+    await expect(dialog.get_by_label("From")).to_have_value("2026-03-28")
+    await expect(dialog.get_by_label("to, included")).to_have_value("2026-03-30")
 
 
 async def test_a_pipeline_is_paused_and_resumed_from_its_page(site: Site, opened: Opener) -> None:

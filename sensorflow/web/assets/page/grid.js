@@ -1,24 +1,25 @@
 // Partitions and tasks: a row for each partition, a column for each task. Dragged over, rows are a range.
 import { SHAPES, State, More } from "./parts.js";
 import { filter, link } from "./place.js";
-import { html, useRef, useSignal } from "./ui.js";
+import { html, useSignal } from "./ui.js";
 
 // More tasks than that are told by how many are in each state.
 const COLUMNS = 24;
+const HANDLE = "⠿";
 const TASK_STATES = ["failed", "blocked", "retrying", "running", "queued", "waiting", "skipped", "cancelled", "succeeded"];
 
 export function Grid({ pipeline, page, chosen, onRange }) {
   const drag = useRange(page.items, onRange);
   const tasks = pipeline.tasks.length > COLUMNS ? null : pipeline.tasks.map((task) => task.name);
   if (page.items.length === 0) return html`<p class="empty">There is no partition yet.</p>`;
-  return html`<div class="scroll"><table class="grid" onPointerMove=${drag.over} onPointerUp=${drag.end} onPointerLeave=${drag.cancel} onDragStart=${(event) => event.preventDefault()}>
+  return html`<div class="scroll"><table class="grid" onPointerMove=${drag.over} onPointerUp=${drag.end} onPointerLeave=${drag.cancel} onPointerCancel=${drag.cancel} onDragStart=${(event) => event.preventDefault()}>
       <thead><tr><th>${pipeline.grain === "none" ? "Run" : "Partition"}</th><th>State</th>
         ${tasks ? tasks.map((task) => html`<th class="task" title=${task}><span>${task}</span></th>`) : html`<th>Tasks</th>`}</tr></thead>
       <tbody>${page.items.map((item, index) => html`<${Row} key=${item.partition ?? item.run.id} item=${item} index=${index} tasks=${tasks} pipeline=${pipeline}
-        chosen=${item.partition ? item.partition === chosen?.partition : item.run.id === chosen?.run?.id} marked=${drag.marks(index)} onPointerDown=${drag.begin} />`)}</tbody>
+        chosen=${item.partition ? item.partition === chosen?.partition : item.run.id === chosen?.run?.id} marked=${drag.marks(index)} onPointerDown=${onRange && drag.begin} />`)}</tbody>
     </table></div>
     <${More} next=${page.next} onMore=${(cursor) => filter({ cursor })} />
-    ${onRange && html`<p class="quiet">Drag over partitions to backfill them.</p>`}`;
+    ${onRange && html`<p class="quiet">Drag over partitions<span class="by-finger">, by their handles ${HANDLE},</span> to backfill them.</p>`}`;
 }
 
 function Row({ item, index, tasks, pipeline, chosen, marked, onPointerDown }) {
@@ -29,7 +30,7 @@ function Row({ item, index, tasks, pipeline, chosen, marked, onPointerDown }) {
     filter(here);
   };
   return html`<tr data-row data-index=${index} class=${`${chosen ? "is-chosen" : ""} ${marked ? "is-marked" : ""}`} onPointerDown=${onPointerDown}>
-    <th scope="row"><a class="mono" href=${link(["pipelines", pipeline.name], here)} onClick=${choose} aria-current=${chosen ? "true" : undefined}>${partition ?? run.id.slice(0, 13)}</a></th>
+    <th scope="row">${onPointerDown && html`<span class="handle by-finger" aria-hidden="true">${HANDLE}</span>`}<a class="mono" href=${link(["pipelines", pipeline.name], here)} onClick=${choose} aria-current=${chosen ? "true" : undefined}>${partition ?? run.id.slice(0, 13)}</a></th>
     <td>${run ? html`<a href=${link(["runs", run.id])} title="the run"><${State} state=${run.state} /></a>${run.stale && html` <${State} state="stale" />`}` : html`<span class="quiet">no run</span>`}</td>
     ${tasks ? tasks.map((task) => html`<td class="task">${run && html`<${Cell} run=${run} task=${task} />`}</td>`) : html`<td>${run && html`<${Counts} run=${run} />`}</td>`}
   </tr>`;
@@ -50,18 +51,18 @@ function Counts({ run }) {
 // Rows that the pointer is drawn over; more than one of them are given to `onRange`, the oldest first.
 function useRange(items, onRange) {
   const range = useSignal(null);
-  const touched = useRef(false);
-  const rowAt = (event) => {
-    const found = event.target.closest?.("tr[data-index]");
+  // A finger's moves are all told to where it began, so what it is over is looked for.
+  const rowAt = ({ clientX, clientY }) => {
+    const found = document.elementFromPoint(clientX, clientY)?.closest("tr[data-index]");
     return found ? Number(found.dataset.index) : null;
   };
   const marks = (index) => range.value && index >= Math.min(range.value.from, range.value.to) && index <= Math.max(range.value.from, range.value.to);
   return {
     marks: (index) => range.value && range.value.from !== range.value.to && marks(index),
     begin: (event) => {
-      // A finger scrolls; who has no mouse takes the button.
-      touched.current = event.pointerType === "touch";
-      if (onRange && !touched.current && event.button === 0) range.value = { from: rowAt(event), to: rowAt(event) };
+      // A finger scrolls, but where it begins on a handle.
+      const takes = event.pointerType === "touch" ? event.target.closest(".handle") : event.button === 0;
+      if (takes) range.value = { from: rowAt(event), to: rowAt(event) };
     },
     over: (event) => {
       const to = rowAt(event);
