@@ -181,4 +181,5 @@ def _partition(api: Api, dataset: DatasetDefinition, row: PartitionRow) -> Parti
         expected_at=instant(expected),
         late=None if expected is None else not row.ready and expected < api.clock.now(),
         last_seq=max((part.seq for part in parts.values()), default=None),
+        events=sorted({part.seq for part in parts.values()}),
     )

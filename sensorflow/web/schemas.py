@@ -280,6 +280,8 @@ class SensorSchema(Schema):
     state: str
     error: str | None
     last_event_at: str | None
+    #: When that happened, as the event itself says; null where it does not.
+    last_event_time: str | None
     last_seq: int | None
     accepted: int
     duplicates: int
@@ -308,6 +310,8 @@ class PartitionSchema(Schema):
     late: Annotated[bool | None, Field(exclude_if=absent)] = None
     #: The `seq` of the event that came last for it.
     last_seq: int | None
+    #: The events that it is made of, by `seq`: the newest of each part.
+    events: list[int]
 
 
 class StoredArrival(ArrivalSchema):

@@ -55,6 +55,7 @@ def sensor_schema(api: Api, sensor: SensorDefinition) -> SensorSchema:
     key = (sensor.pipeline, sensor.name)
     row = api.store.reader.sensor(*key) or SensorRow(pipeline=sensor.pipeline, name=sensor.name)
     error = api.sensor_error(*key)
+    last = None if row.last_seq is None else api.store.reader.event(row.last_seq)
     return SensorSchema(
         pipeline=sensor.pipeline,
         name=sensor.name,
@@ -63,6 +64,7 @@ def sensor_schema(api: Api, sensor: SensorDefinition) -> SensorSchema:
         state="up" if error is None else "down",
         error=error,
         last_event_at=instant(row.last_event_at),
+        last_event_time=last.event.time if last else None,
         last_seq=row.last_seq,
         accepted=row.accepted,
         duplicates=row.duplicates,

@@ -98,7 +98,7 @@ async def test_a_partition_says_which_parts_are_there_and_is_withdrawn_with_a_re
     await expect(rows.get_by_title("us is missing")).to_be_visible()
     await orders(site.client, DAY, "us")
     await expect(rows.get_by_title("us is there")).to_be_visible()
-    await rows.get_by_text("do", exact=True).click()
+    await rows.get_by_text("actions", exact=True).click()
     await rows.get_by_role("button", name="Withdraw").click()
     dialog = page.get_by_role("dialog", name="Withdraw")
     await dialog.get_by_label("What of it").select_option("us")

@@ -72,8 +72,8 @@ PAYLOADS = (
 
 #: An element that only a payload could have made.
 STRANGERS = (
-    "body script, img:not([src='page/icon.svg']), iframe, object, embed, video, audio, marquee, math, xss, "
-    "style, base, template, foreignObject, link[href^=data], meta[http-equiv=refresh], "
+    "body script, img:not([src^='/page/'][src$='/icon.svg']), iframe, object, embed, video, audio, marquee, "
+    "math, xss, style, base, template, foreignObject, link[href^=data], meta[http-equiv=refresh], "
     "[onerror], [onload], [onfocus], [onmouseover], [ontoggle], [formaction], "
     "[href^='javascript:'], [src^='javascript:'], [action^='javascript:']"
 )

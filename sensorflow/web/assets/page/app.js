@@ -124,11 +124,12 @@ function Guarded({ children }) {
 function App() {
   const [first] = place.value.path;
   const current = (path) => (path[0] === first ? "page" : undefined);
+  useEffect(() => document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" }), [first]);
   if (tokenWanted.value) return html`<main><${TokenQuestion} /></main>`;
   return html`
     <a class="skip" href="#content" onClick=${(event) => (event.preventDefault(), document.getElementById("content").focus())}>To the content</a>
     <header>
-      <a class="brand" href=${link([])}><img src=${new URL("./icon.svg", import.meta.url).pathname} alt="" width="22" height="22" /> sensorflow</a>
+      <a class="brand" href=${link([])} aria-label="sensorflow"><img src=${new URL("./icon.svg", import.meta.url).pathname} alt="" width="22" height="22" /><span>sensorflow</span></a>
       <nav aria-label="Main">${NAVIGATION.map(([, words, path]) => html`<a href=${link(path)} aria-current=${current(path)}>${words}</a>`)}</nav>
       <div class="tools">
         <button type="button" onClick=${() => (searchOpen.value = true)} title="Search ( / )">Search</button>

@@ -4,7 +4,7 @@ import { html } from "./ui.js";
 
 const HOUR = 3_600_000;
 const SMALL = { column: 8, height: 36, left: 2 };
-const LARGE = { column: 16, height: 150, left: 64 };
+const LARGE = { column: 16, height: 150, left: 104 };
 
 // Of each partition how long after its expected time it came, or would come now; the oldest first.
 function marks(partitions, late) {
@@ -35,9 +35,10 @@ function reach(found) {
 export function Arrivals({ partitions, late, large = false, onPick }) {
   const found = marks(partitions, late);
   if (found.length === 0) return html`<span class="quiet">nothing has come</span>`;
-  const { column, height, left } = large ? LARGE : SMALL;
-  const most = reach(found);
   const timed = found.some((each) => each.after !== null);
+  // Where nobody expects them at a time they stand in a line.
+  const { column, height, left } = large && timed ? LARGE : large ? { ...LARGE, height: SMALL.height, left: SMALL.left } : SMALL;
+  const most = reach(found);
   const middle = height / 2;
   const y = (after) => middle - Math.max(-1, Math.min(1, after / most)) * (middle - 6);
   const width = left + found.length * column + 4;

@@ -1,5 +1,5 @@
 // Partitions and tasks: a row for each partition, a column for each task. Dragged over, rows are a range.
-import { SHAPES, State, More } from "./parts.js";
+import { Empty, More, SHAPES, State } from "./parts.js";
 import { filter, link } from "./place.js";
 import { html, useSignal } from "./ui.js";
 
@@ -11,7 +11,7 @@ const TASK_STATES = ["failed", "blocked", "retrying", "running", "queued", "wait
 export function Grid({ pipeline, page, chosen, onRange }) {
   const drag = useRange(page.items, onRange);
   const tasks = pipeline.tasks.length > COLUMNS ? null : pipeline.tasks.map((task) => task.name);
-  if (page.items.length === 0) return html`<p class="empty">There is no partition yet.</p>`;
+  if (page.items.length === 0) return html`<${Empty} command=${`sensorflow run ${pipeline.name}${pipeline.grain === "none" ? "" : " PARTITION"}`}>There is no run yet: the first arrival of an input makes one.<//>`;
   return html`<div class="scroll"><table class="grid" onPointerMove=${drag.over} onPointerUp=${drag.end} onPointerLeave=${drag.cancel} onPointerCancel=${drag.cancel} onDragStart=${(event) => event.preventDefault()}>
       <thead><tr><th>${pipeline.grain === "none" ? "Run" : "Partition"}</th><th>State</th>
         ${tasks ? tasks.map((task) => html`<th class="task" title=${task}><span>${task}</span></th>`) : html`<th>Tasks</th>`}</tr></thead>

@@ -1,13 +1,12 @@
 // The output of an attempt: its end, growing while the attempt runs.
 import { getText, headers, target } from "./api.js";
 import { Problem } from "./parts.js";
-import { filter } from "./place.js";
 import { html, useEffect, useLayoutEffect, useRef, useSignal } from "./ui.js";
 
 // More than this is cut off at the front; the whole can be saved.
 const SHOWN = 200_000;
 
-export function Log({ run, task, attempt }) {
+export function Log({ run, task, attempt, onClose }) {
   const text = useSignal("");
   const saving = useSignal(false);
   const error = useSignal(null);
@@ -45,7 +44,7 @@ export function Log({ run, task, attempt }) {
   return html`<section class="panel" aria-label=${`Log of ${task}`}>
     <div class="row"><h2 style=${{ margin: 0 }}>Log of ${task} <small>attempt ${attempt ?? newest ?? "none yet"}</small></h2>
       ${begun && html`<button type="button" class="small" disabled=${saving.value} onClick=${save}>save the whole</button>`}
-      <button type="button" class="small" onClick=${() => filter({ task: undefined, attempt: undefined })}>close</button></div>
+      <button type="button" class="small" onClick=${onClose}>close</button></div>
     <${Problem} error=${error.value} />
     ${text.value.length === SHOWN && html`<p class="quiet">Only its end is shown.</p>`}
     ${begun ? html`<pre class="log" tabindex="0" ref=${box} onScroll=${scrolled}>${text.value || "nothing has been written yet"}</pre>` : html`<p class="quiet">It has not started yet.</p>`}

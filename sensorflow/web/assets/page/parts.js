@@ -1,6 +1,6 @@
 // What all views are put together from.
 import { ApiError, post, token } from "./api.js";
-import { shown } from "./times.js";
+import { shown, way } from "./times.js";
 import { html, signal, useEffect, useRef, useSignal } from "./ui.js";
 
 // A state has a colour, a shape and a letter, so that none of them is needed alone.
@@ -23,6 +23,16 @@ export function State({ state, short = false, title }) {
 export function When({ at, zone }) {
   const { text, exact } = shown(at, zone);
   return html`<time datetime=${exact} title=${exact}>${text}</time>`;
+}
+
+const SPECIAL = /`([^`]+)`|((?:at )?\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d))/;
+
+// What the service says in words: commands in it look like such, and instants are shown in the way that is chosen.
+export function Words({ text, zone }) {
+  const [before, command, instant, ...after] = (text ?? "").split(SPECIAL);
+  if (after.length === 0) return before;
+  const rest = text.slice(before.length + (command ? command.length + 2 : instant.length));
+  return html`${before}${command ? html`<code>${command}</code>` : html`${way.value !== "relative" && instant.startsWith("at ") && "at "}<${When} at=${instant.replace("at ", "")} zone=${zone} />`}<${Words} text=${rest} zone=${zone} />`;
 }
 
 // One thing that is wrong, in a file or in what was sent.
@@ -89,7 +99,8 @@ export function asCli(words) {
 const asked = signal(null);
 
 // A button that opens a question: what will be done, why, and how to do the same by curl and on the command line.
-// `body` is sent with the reason; `choice` lets one of some `options` be taken, which `with` makes body and words of.
+// `body` is sent with the reason; `choice` lets one of some `options` be taken, or anything be typed where there are none,
+// and `with` makes body and words of it.
 export function Action({ label, danger = false, ...more }) {
   return html`<button type="button" class=${danger ? "danger" : ""} onClick=${() => (asked.value = { label, danger, ...more })}>${label}</button>`;
 }
@@ -102,7 +113,7 @@ export function Asked({ place }) {
 
 function Question({ label, question, path, body = {}, cli, danger, choice, reason = "kept" }) {
   const dialog = useRef();
-  const [why, taken, busy, error] = [useSignal(""), useSignal(""), useSignal(false), useSignal(null)];
+  const [why, taken, busy, error] = [useSignal(""), useSignal(choice?.value ?? ""), useSignal(false), useSignal(null)];
   useEffect(() => dialog.current.showModal(), []);
   const chosen = taken.value ? choice.with(taken.value) : { body: {}, cli: [] };
   const sent = { ...body, ...chosen.body, ...(why.value ? { reason: why.value } : {}) };
@@ -123,7 +134,8 @@ function Question({ label, question, path, body = {}, cli, danger, choice, reaso
     <form method="dialog" onSubmit=${act}>
       <h2>${label}</h2>
       <p>${question}</p>
-      ${choice && html`<label>${choice.label} <select value=${taken.value} onChange=${(event) => (taken.value = event.target.value)}>
+      ${choice && !choice.options && html`<label>${choice.label} <input name="choice" value=${taken.value} onInput=${(event) => (taken.value = event.target.value.trim())} required /></label>`}
+      ${choice?.options && html`<label>${choice.label} <select value=${taken.value} onChange=${(event) => (taken.value = event.target.value)}>
         <option value="">${choice.none}</option>${choice.options.map((each) => html`<option value=${each}>${each}</option>`)}</select></label>`}
       ${reason && html`<label>Reason (${reason}) <input name="reason" value=${why.value} onInput=${(event) => (why.value = event.target.value)} maxlength="500" required=${reason === "needed"} /></label>`}
       <${Problem} error=${error.value} />
@@ -149,7 +161,7 @@ export function Waits({ waits }) {
   return html`<ul class="waits">${told.map((group) => (group.length < FOLDED ? group.map(oneWait) : html`<${FoldedWaits} waits=${group} />`))}</ul>`;
 }
 
-const oneWait = (wait) => html`<li class="wait ${wait.late ? "is-late" : ""}">${wait.text}</li>`;
+const oneWait = (wait) => html`<li class="wait ${wait.late ? "is-late" : ""}"><${Words} text=${wait.text} /></li>`;
 
 function FoldedWaits({ waits }) {
   const late = waits.filter((wait) => wait.late).length;

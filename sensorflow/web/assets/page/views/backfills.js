@@ -13,8 +13,8 @@ export function Backfills({ query }) {
   return html`<h1>Backfills</h1>
     <${Shown} read=${read} of="the backfills">${({ items, next }) => items.length === 0
       ? html`<${Empty} command="sensorflow backfill PIPELINE FROM TO --dry-run">No backfill has been made.<//>`
-      : html`<div class="scroll"><table>
-          <thead><tr><th>Backfill</th><th>Range</th><th>State</th><th>Progress</th><th>Made</th></tr></thead>
+      : html`<div class="scroll"><table class="cards">
+          <thead><tr><th>Backfill</th><th>State</th><th>Range</th><th>Progress</th><th>Made</th></tr></thead>
           <tbody>${items.map(row)}</tbody></table></div>
           <${More} next=${next} onMore=${(cursor) => filter({ cursor })} />`}<//>`;
 }
@@ -22,10 +22,10 @@ export function Backfills({ query }) {
 function row(backfill) {
   return html`<tr data-row key=${backfill.id}>
     <td><a href=${link(["backfills", backfill.id])}>${backfill.pipeline}</a></td>
-    <td class="mono">${range(backfill)}</td>
     <td><${State} state=${backfill.state} /></td>
+    <td class="mono">${range(backfill)}</td>
     <td style=${{ minWidth: "160px" }}><${Progress} backfill=${backfill} /></td>
-    <td><${When} at=${backfill.created_at} /></td>
+    <td data-label="Made"><${When} at=${backfill.created_at} /></td>
   </tr>`;
 }
 

@@ -94,11 +94,12 @@ export function Dataset({ name, query }) {
   return html`<${Shown} read=${read} of="the dataset">${({ dataset, newest, page }) => html`
     <h1>${name} <small>${grain(dataset)}</small></h1>
     <${About} dataset=${dataset} />
-    <h2>Arrivals <small>${dataset.expect ? "against the time at which they are expected" : "nobody said when they are expected"}</small></h2>
+    <div class="row"><${Ready} dataset=${dataset} partition=${partition ?? dataset.late[0] ?? ""} /></div>
+    <h2>Arrivals <small>${dataset.expect ? "against the time at which they are expected" : "no time is set at which they are expected"}</small></h2>
     <${Arrivals} partitions=${newest} late=${dataset.late} large onPick=${(key) => filter({ partition: key, cursor: undefined })} />
     <h2>Partitions ${partition && html`<small><button type="button" class="small" onClick=${() => filter({ partition: undefined })}>only ${partition} … show all</button></small>`}</h2>
     ${page.items.length > 0 ? html`<${Partitions} dataset=${dataset} items=${page.items} />`
-      : html`<${Empty} command=${`sensorflow ready ${name}${dataset.grain === "none" ? "" : ` ${partition ?? "PARTITION"}`}`}>${partition ? `Nothing has come of ${partition}.` : "Nothing has come yet."}<//>`}
+      : html`<${Empty} command=${`sensorflow ready ${name}${dataset.grain === "none" ? "" : ` ${partition ?? dataset.late[0] ?? "PARTITION"}`}`}>${partition ? `Nothing has come of ${partition}.` : "Nothing has come yet."}<//>`}
     <${More} next=${page.next} onMore=${(next) => filter({ cursor: next })} />
   `}<//>`;
 }
@@ -113,7 +114,7 @@ function About({ dataset }) {
   const { complete, expect, late, sensors, producer, consumers, name } = dataset;
   return html`<dl class="facts">
     <div><dt>Complete when</dt><dd>${completeness(complete)}</dd></div>
-    <div><dt>Expected</dt><dd>${!expect ? "at no time that somebody said" : expect.clock ? `by ${expect.clock} (${dataset.timezone}) after the partition's end` : `${duration(expect.after_s * 1000)} after the partition's end`}</dd></div>
+    <div><dt>Expected</dt><dd>${!expect ? "no time is set" : expect.clock ? `by ${expect.clock} (${dataset.timezone}) after the partition's end` : `${duration(expect.after_s * 1000)} after the partition's end`}</dd></div>
     <div><dt>There</dt><dd>${dataset.ready} ready${dataset.partial > 0 ? `, ${dataset.partial} in part` : ""}</dd></div>
     ${late.length > 0 && html`<div><dt><${State} state="late" /></dt><dd>${list(late.slice(0, 20).map((key) => html`<a class="mono" href=${link(["datasets", name], { partition: key })}>${key}</a>`))}${late.length > 20 && ` and ${late.length - 20} more`}</dd></div>`}
     <div><dt>Fed by</dt><dd>${producer && html`task ${ofTask(producer)}`}${producer && sensors.length > 0 && ", "}
@@ -160,11 +161,19 @@ function Parts({ of, complete }) {
   return html`<details><summary>${parts.length} there${missing.length > 0 ? `, ${missing.length} missing` : ""}</summary>${named}</details>`;
 }
 
+// For data that came by a way that no sensor watches. (Of a dataset with parts, all of them.)
+function Ready({ dataset, partition }) {
+  const { name, grain: own } = dataset;
+  const which = own === "none" ? undefined : { label: "Partition", value: partition, with: (key) => ({ body: { partition: key }, cli: [key] }) };
+  return html`<${Action} label="Say it is there" path="/ready" body=${{ dataset: name }} cli=${["ready", name]} choice=${which} reason=${null}
+    question="It counts as arrived, and what was waiting for it fires." />`;
+}
+
 function Withdraw({ dataset, partition }) {
   if (partition.state === "withdrawn") return null;
   const key = partition.partition;
   const parts = { label: "What of it", none: "all of it", options: partition.parts, with: (part) => ({ body: { part }, cli: ["--part", part] }) };
-  return html`<details><summary>do</summary><${Action} label="Withdraw" danger path=${where(dataset.name, "/withdraw")} body=${key ? { partition: key } : {}}
+  return html`<details><summary>actions</summary><${Action} label="Withdraw" danger path=${where(dataset.name, "/withdraw")} body=${key ? { partition: key } : {}}
     cli=${["withdraw", dataset.name, ...(key ? [key] : [])]} choice=${partition.parts.length > 0 ? parts : undefined} reason="needed"
     question=${`${dataset.name} ${key ?? ""} is missing again until it comes anew; runs that took it are marked stale.`} /></details>`;
 }

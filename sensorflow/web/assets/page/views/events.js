@@ -121,13 +121,13 @@ function Row({ event }) {
   return html`<tr data-row>
     <td><a href=${link(["events", event.seq])}>${event.type}</a> <small>${event.seq}</small><div><small class="mono">${event.source}${event.subject ? ` ${event.subject}` : ""}</small></div></td>
     <td><${State} state=${event.state} /></td>
-    <td>${event.reason && html`<div>${event.reason}</div>`}${event.arrivals.slice(0, 4).map((arrival) => html`<div><${Arrival} arrival=${arrival} /></div>`)}${event.arrivals.length > 4 && html`<small>and ${event.arrivals.length - 4} more</small>`}</td>
+    <td>${event.reason ? html`<div>${event.reason}</div>` : event.state === "unmatched" && html`<span class="quiet">no rule takes it</span>`}${event.arrivals.slice(0, 4).map((arrival) => html`<div><${Arrival} arrival=${arrival} /></div>`)}${event.arrivals.length > 4 && html`<small>and ${event.arrivals.length - 4} more</small>`}</td>
     <td><${When} at=${event.received_at} /></td>
   </tr>`;
 }
 
 function Arrival({ arrival }) {
-  return html`<a href=${link(["datasets", arrival.dataset], { partition: arrival.partition })}>${arrival.dataset} <span class="mono">${arrival.partition ?? ""}</span></a>${arrival.part && ` ${arrival.part}`} <small>v${arrival.version}</small>${arrival.ready && html` <${State} state="ready" short title="the partition was all there after it" />`}`;
+  return html`<a href=${link(["datasets", arrival.dataset], { partition: arrival.partition })}>${arrival.dataset} <span class="mono">${arrival.partition ?? ""}</span></a>${arrival.part && ` ${arrival.part}`} <small>v${arrival.version}</small>${arrival.ready && html` <${State} state="ready" title="the partition was all there after it" />`}`;
 }
 
 export function EventPage({ seq }) {

@@ -3,16 +3,19 @@ import { get } from "../api.js";
 import { useRead } from "../data.js";
 import { health } from "../health.js";
 import { Heat } from "../heat.js";
-import { Empty, Problem, State } from "../parts.js";
+import { Empty, Problem, State, Words } from "../parts.js";
 import { filter, link, place } from "../place.js";
 import { Rates } from "../rates.js";
 import { onNotice } from "../stream.js";
 import { html, useEffect, useRef, useSignal } from "../ui.js";
+import { about, KINDS } from "./alerts.js";
 
 const RECENT = 60;
 // So many pipelines are more than fit on a screen: they are asked for first, and shown before the rest is there.
 const FIRST = 30;
 const MOST = 500;
+// So many alerts are told at once.
+const WRONG = 5;
 const RUN_STATES = ["failed", "running", "waiting", "succeeded", "cancelled"];
 const DATED = ["hourly", "daily", "weekly", "monthly"];
 
@@ -134,10 +137,9 @@ function Figure({ href, state, number, words, on }) {
 // What is wrong now, the newest first: the few lines that a look in the morning is for.
 function Wrong({ alerts }) {
   if (alerts.length === 0) return null;
-  return html`<section class="wrong" aria-label="Open alerts"><h2><a href=${link(["alerts"])}>Wrong now</a></h2><ul>${alerts.slice(0, 5).map((alert) => html`<li key=${alert.id}>
-      <${State} state=${alert.kind === "late" ? "late" : alert.kind === "failed" ? "failed" : "down"} />
-      <a href=${alert.run ? link(["runs", alert.run]) : alert.dataset ? link(["datasets", alert.dataset]) : alert.pipeline ? link(["pipelines", alert.pipeline]) : link(["sensors"])} title=${alert.text}>${alert.text}</a></li>`)}</ul>
-    ${alerts.length > 5 && html`<p class="quiet">and <a href=${link(["alerts"])}>more</a></p>`}</section>`;
+  return html`<section class="wrong" aria-label="Open alerts"><h2><a href=${link(["alerts"])}>Wrong now</a> <small>${alerts.length === MOST ? `${MOST} and more` : alerts.length}</small></h2><ul>${alerts.slice(0, WRONG).map((alert) => html`<li key=${alert.id}>
+      <${State} state=${KINDS[alert.kind]} /> <a href=${about(alert)} title=${alert.text}><${Words} text=${alert.text} /></a></li>`)}</ul>
+    ${alerts.length > WRONG && html`<p class="quiet"><a href=${link(["alerts"])}>${alerts.length - WRONG} more</a></p>`}</section>`;
 }
 
 // Pipelines

@@ -121,7 +121,9 @@ function standing(pipeline, dataset, states) {
   }
   const maker = pipeline.tasks.find((task) => task.outputs.includes(dataset));
   if (maker) return { state: states.get(maker.name)?.state === "succeeded" ? "ready" : "missing" };
-  return { state: "ready" };
+  // Who reads it and waits for nothing of it found it there; where nobody has, that is not known.
+  const found = pipeline.tasks.some((task) => task.reads.includes(dataset) && !["cancelled", "waiting", "blocked"].includes(states.get(task.name)?.state));
+  return found ? { state: "ready" } : {};
 }
 
 // The chosen partition in words: its run, or why there is none yet.

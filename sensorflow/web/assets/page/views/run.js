@@ -3,13 +3,15 @@ import { get } from "../api.js";
 import { useRead } from "../data.js";
 import { Graph } from "../graph.js";
 import { Log } from "../log.js";
-import { Action, Empty, More, Shown, State, Waits, When } from "../parts.js";
+import { Action, Empty, More, Shown, State, Waits, When, Words } from "../parts.js";
 import { filter, link } from "../place.js";
 import { Timeline } from "../timeline.js";
 import { duration } from "../times.js";
-import { html } from "../ui.js";
+import { html, useSignal } from "../ui.js";
 
 const RUN_STATES = ["waiting", "running", "succeeded", "failed", "cancelled"];
+// So many events that made an input are named.
+const EVENTS = 6;
 const ENDED = new Set(["succeeded", "failed", "blocked", "skipped", "cancelled"]);
 
 export function Runs({ query }) {
@@ -30,22 +32,36 @@ export function Runs({ query }) {
     </div>
     <${Shown} read=${read} of="the runs">${({ items, next }) => items.length === 0
       ? html`<${Empty} command="sensorflow run PIPELINE [PARTITION]">No run is so. A run is made by the first arrival of an input, by a schedule, a backfill, or by hand.<//>`
-      : html`<div class="scroll"><table>
+      : html`<div class="scroll"><table class="cards">
           <thead><tr><th>Run</th><th>State</th><th>Why</th><th>Made</th><th class="number">Took</th></tr></thead>
           <tbody>${items.map(row)}</tbody></table></div>
           <${More} next=${next} onMore=${(more) => filter({ cursor: more })} />`}<//>`;
 }
 
 function row(run) {
-  const waits = run.tasks.flatMap((task) => task.waiting_for);
-  const failed = run.tasks.filter((task) => task.state === "failed").map((task) => task.name);
   return html`<tr data-row key=${run.id}>
     <td><a href=${link(["runs", run.id])}>${run.pipeline} <span class="mono">${run.partition ?? ""}</span></a>${run.generation > 1 && html` <small>generation ${run.generation}</small>`}</td>
     <td><${State} state=${run.state} />${run.stale && html` <${State} state="stale" />`}</td>
-    <td>${failed.length > 0 ? `${failed.join(", ")} failed` : waits.length > 0 ? html`${waits[0].text}${waits.length > 1 && html` <small>and ${waits.length - 1} more</small>`}` : ""}</td>
-    <td><${When} at=${run.created_at} /></td>
-    <td class="number">${took(run.started_at, run.ended_at)}</td>
+    <td><${InShort} run=${run} /></td>
+    <td data-label="Made"><${When} at=${run.created_at} /></td>
+    <td class="number" data-label="Took">${took(run.started_at, run.ended_at)}</td>
   </tr>`;
+}
+
+// Of why a run is not done the most important, without its circumstances: those are on its own page.
+function InShort({ run }) {
+  const failed = run.tasks.filter((task) => task.state === "failed");
+  const waits = causes(run);
+  if (failed.length + waits.length === 0) return null;
+  const [first, more] = failed.length > 0 ? [`${failed[0].name}: ${failed[0].attempts.at(-1)?.error ?? "failed"}`, failed.length - 1] : [waits[0].text.split("; ")[0], waits.length - 1];
+  return html`<${Words} text=${first} />${more > 0 && html` <small>and ${more} more</small>`}`;
+}
+
+// What is waited for, without what only waits for another task of the run that waits itself.
+function causes(run) {
+  const waits = run.tasks.filter((task) => task.state !== "failed").flatMap((task) => task.waiting_for);
+  const others = waits.filter((wait) => wait.kind !== "task");
+  return others.length > 0 ? others : waits;
 }
 
 const took = (from, to) => (from && to ? duration(Date.parse(to) - Date.parse(from)) : "");
@@ -66,10 +82,10 @@ export function Run({ id, query }) {
     <p class="quiet">${run.trigger === "event" ? "made by an event" : `made by ${run.trigger}`} <${When} at=${run.created_at} zone=${pipeline?.timezone} />${run.generation > 1 && `, generation ${run.generation}`}${run.ended_at && html`, ended <${When} at=${run.ended_at} zone=${pipeline?.timezone} /> after ${took(run.started_at, run.ended_at)}`}${run.backfill && html`, of <a href=${link(["backfills", run.backfill])}>a backfill</a>`}</p>
     <${Why} run=${run} />
     <${Actions} run=${run} />
-    ${pipeline && html`<${TaskGraph} run=${run} pipeline=${pipeline} picked=${query.task} />`}
+    ${pipeline && html`<${TaskGraph} run=${run} pipeline=${pipeline} picked=${picked(run, query)} />`}
     <h2>Tasks</h2>
-    <${Tasks} run=${run} zone=${pipeline?.timezone} picked=${query.task} />
-    ${query.task && html`<${Log} key=${`${id}/${query.task}/${query.attempt}`} run=${run} task=${query.task} attempt=${query.attempt} />`}
+    <${Tasks} run=${run} zone=${pipeline?.timezone} picked=${picked(run, query)} />
+    ${picked(run, query) && html`<${Log} key=${`${id}/${picked(run, query)}/${query.attempt}`} run=${run} task=${picked(run, query)} attempt=${query.attempt} onClose=${() => filter({ task: NONE, attempt: undefined })} />`}
     <h2>Timeline</h2>
     <${Timeline} tasks=${run.tasks} />
     <h2>Inputs <small>what the last attempts took</small></h2>
@@ -78,11 +94,21 @@ export function Run({ id, query }) {
   `}<//>`;
 }
 
+// In the place of a task's name: none is picked. (No task can be called so.)
+const NONE = "-";
+
+// Whose log is open: of a run that failed, unless somebody says otherwise, of the task that did.
+function picked(run, { task }) {
+  if (task) return task === NONE ? undefined : task;
+  return run.tasks.find((each) => each.state === "failed")?.name;
+}
+
 // First of all in words: what is missing, or what has failed.
 function Why({ run }) {
-  const waiting = run.tasks.filter((task) => task.waiting_for.length > 0 && task.state !== "failed");
+  const waiting = run.tasks.filter((task) => task.waiting_for.some((wait) => wait.kind !== "task") && task.state !== "failed");
+  const behind = run.tasks.filter((task) => task.waiting_for.length > 0 && task.state !== "failed" && !waiting.includes(task));
   const failed = run.tasks.filter((task) => task.state === "failed");
-  if (waiting.length === 0 && failed.length === 0) return null;
+  if (waiting.length + behind.length + failed.length === 0) return null;
   // Tasks that wait for the same are told together.
   const groups = new Map();
   for (const task of waiting) {
@@ -93,8 +119,12 @@ function Why({ run }) {
     <h2 style=${{ marginTop: 0 }}>${failed.length > 0 ? "What has failed, and what waits" : "Why it waits"}</h2>
     ${failed.map((task) => html`<p><${State} state="failed" /> <a href=${link(["runs", run.id], { task: task.name })}>${task.name}</a>: ${task.attempts.at(-1)?.error ?? "failed"} <small>attempt ${task.attempts.at(-1)?.number}</small></p>`)}
     ${[...groups.values()].map(({ names, waits }) => html`<div><strong>${names.join(", ")}</strong><${Waits} waits=${waits} /></div>`)}
+    ${behind.length > 0 && html`<details><summary>${behind.length === 1 ? `${behind[0].name} comes` : `${few(behind)} come`} after ${waiting.length + failed.length > 0 ? "that" : "what runs now"}</summary>
+      ${behind.map((task) => html`<div key=${task.name}><strong>${task.name}</strong><${Waits} waits=${task.waiting_for} /></div>`)}</details>`}
   </section>`;
 }
+
+const few = (tasks) => (tasks.length > 6 ? `${tasks.length} tasks` : tasks.map((task) => task.name).join(", "));
 
 function Actions({ run }) {
   const again = run.tasks.filter((task) => task.state === "failed" || task.state === "cancelled");
@@ -119,13 +149,13 @@ function TaskGraph({ run, pipeline, picked }) {
 }
 
 function Tasks({ run, zone, picked }) {
-  return html`<div class="scroll"><table>
+  return html`<div class="scroll"><table class="cards">
     <thead><tr><th>Task</th><th>State</th><th>Attempts</th><th>Last</th><th></th></tr></thead>
     <tbody>${run.tasks.map((task) => html`<tr data-row key=${task.name} class=${task.name === picked ? "is-picked" : ""}>
       <td><a href=${link(["runs", run.id], { task: task.name })}>${task.name}</a></td>
       <td><${State} state=${task.state} />${task.next_attempt_at && html` <small>again <${When} at=${task.next_attempt_at} zone=${zone} /></small>`}</td>
-      <td>${task.attempts.map((attempt) => html`<a class="attempt" href=${link(["runs", run.id], { task: task.name, attempt: attempt.number })} title=${`attempt ${attempt.number}: ${attempt.state}${attempt.error ? `, ${attempt.error}` : ""}`}><${State} state=${attempt.state} short /></a> `)}</td>
-      <td>${last(task.attempts.at(-1), zone)}</td>
+      <td data-label="Attempts">${task.attempts.map((attempt) => html`<a class="attempt" href=${link(["runs", run.id], { task: task.name, attempt: attempt.number })} title=${`attempt ${attempt.number}: ${attempt.state}${attempt.error ? `, ${attempt.error}` : ""}`}><${State} state=${attempt.state} short /></a> `)}</td>
+      <td data-label="Last">${last(task.attempts.at(-1), zone)}</td>
       <td><${TaskActions} run=${run} task=${task} /></td>
     </tr>`)}</tbody></table></div>`;
 }
@@ -138,7 +168,7 @@ function last(attempt, zone) {
 function TaskActions({ run, task }) {
   const mark = (state) => html`<${Action} label=${`Mark ${state}`} danger path=${`/runs/${run.id}/tasks/${encodeURIComponent(task.name)}/mark`} body=${{ state }}
     cli=${["mark", run.id, task.name, state]} question=${state === "succeeded" ? "It counts as done, and what it makes is ready, without it having run." : "It counts as done, and makes nothing ready."} />`;
-  return html`<details><summary>do</summary><div class="row">
+  return html`<details><summary>actions</summary><div class="row">
     ${ENDED.has(task.state) && html`<${Action} label="Run this one again" path=${`/runs/${run.id}/retry`} body=${{ tasks: [task.name] }} cli=${["retry", run.id, "--task", task.name]}
       question=${`${task.name} runs again.`} />`}
     ${task.state !== "running" && task.state !== "succeeded" && mark("succeeded")}
@@ -158,8 +188,26 @@ function Inputs({ run }) {
   if (taken.size === 0) return html`<p class="quiet">Nothing has been taken yet.</p>`;
   return html`<ul>${[...taken].map(([dataset, { partitions, tasks }]) => {
     const keys = Object.entries(partitions);
-    return html`<li><a href=${link(["datasets", dataset])}>${dataset}</a> <small>by ${tasks.join(", ")}</small>${" "}
-      <details><summary>${keys.length === 1 ? `${keys[0][0] || "the whole"}, version ${keys[0][1]}` : `${keys.length} partitions`}</summary>
-        <ul>${keys.map(([key, version]) => html`<li><a class="mono" href=${link(["datasets", dataset], { partition: key })}>${key || "the whole"}</a> version ${version}</li>`)}</ul></details></li>`;
+    return html`<li key=${dataset}><a href=${link(["datasets", dataset])}>${dataset}</a> <small>by ${tasks.join(", ")}</small>${" "}
+      ${keys.length === 1 ? html`<div><${Taken} dataset=${dataset} partition=${keys[0][0]} version=${keys[0][1]} /></div>`
+        : html`<${Opened} words=${`${keys.length} partitions`}><ul>${keys.map(([key, version]) => html`<li key=${key}><${Taken} dataset=${dataset} partition=${key} version=${version} /></li>`)}</ul><//>`}</li>`;
   })}</ul>`;
+}
+
+// What costs to be read is read when somebody looks at it.
+function Opened({ words, children }) {
+  const opened = useSignal(false);
+  return html`<details onToggle=${(event) => (opened.value = event.target.open)}><summary>${words}</summary>${opened.value && children}</details>`;
+}
+
+// A partition in the version that was taken, and the events that made it.
+function Taken({ dataset, partition, version }) {
+  const read = useRead(
+    async (signal) => (await get(`/datasets/${encodeURIComponent(dataset)}/partitions`, { partition, limit: 1 }, { signal })).items[0],
+    [dataset, partition],
+    (kind, data) => kind === "partition" && data.dataset === dataset,
+  );
+  const now = read.value.value;
+  return html`<a class="mono" href=${link(["datasets", dataset], { partition })}>${partition || "the whole"}</a> version ${version}${now && html`, ${now.version > version ? `of which version ${now.version} has come since` : "made"} by
+    ${now.events.slice(0, EVENTS).map((seq, index) => html`${index > 0 && ","} <a href=${link(["events", seq])}>event ${seq}</a>`)}${now.events.length > EVENTS && ` and ${now.events.length - EVENTS} more`}`}`;
 }
