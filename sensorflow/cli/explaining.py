@@ -105,8 +105,8 @@ def _tell(
     output.line(
         " ".join(word for word in (answer["pipeline"], answer.get("partition"), f"({named})") if word)
     )
-    for words in _ending(run):
-        output.line(f"  {words}")
+    if "cancelled" in answer:
+        output.line(f"  {_ending(answer['cancelled'])}")
     width = max((len(task["name"]) for task in answer["tasks"]), default=0)
     for task in answer["tasks"]:
         waits = task["waiting_for"]
@@ -127,15 +127,10 @@ def collected(task: Mapping[str, Any]) -> Iterator[str]:
     yield f"{taker} takes, as one: {', '.join(arrivals)}"
 
 
-def _ending(run: Mapping[str, Any] | None) -> Iterator[str]:
-    """Yield who ended a run that was cancelled, and why."""
-    if run is None or run["state"] != "cancelled":
-        return
-    for operation in reversed(run["operations"]):
-        if operation["kind"] in _ENDINGS:
-            reason = (operation["reason"] or "no reason was given").removeprefix("expired: ")
-            yield f"it was {_ENDINGS[operation['kind']]} at {operation['at']}: {reason}"
-            return
+def _ending(cancelled: Mapping[str, Any]) -> str:
+    """Return who ended a run that was cancelled, and why."""
+    reason = (cancelled["reason"] or "no reason was given").removeprefix("expired: ")
+    return f"it was {_ENDINGS[cancelled['kind']]} at {cancelled['at']}: {reason}"
 
 
 def _read_whole(definition: Mapping[str, Any]) -> frozenset[str]:

@@ -37,6 +37,8 @@ from sensorflow.web.schemas import (
 #: States of tasks that wait for something that can be said.
 _EXPLAINED = frozenset({TaskState.WAITING, TaskState.QUEUED, TaskState.RETRYING, TaskState.BLOCKED})
 
+#: What is done to a run that cancels it.
+_CANCELLING = ("cancel", "expire")
 #: So many runs of a list say what they wait for, so that a long list does not hold up everybody else.
 MAX_EXPLAINED = 50
 
@@ -90,7 +92,7 @@ async def why_run(request: web.Request) -> web.Response:
     """Say why the tasks of a run have not run."""
     api = request.app[API]
     run = run_of_path(request)
-    return answer(why_schema(_explained_run(api, run), run.id))
+    return answer(why_schema(api, _explained_run(api, run), run))
 
 
 @routes.get("/api/v1/pipelines/{name}/why", scope=Scope.READ, limited=True, answers=WhySchema)
@@ -105,7 +107,7 @@ async def why_pipeline(request: web.Request, query: WhyQuery) -> web.Response:
     names = [waits.name for waits in found.tasks]
     if task is not None and task not in names:
         raise wrong_parameter("task", f"a task of {found.pipeline} ({', '.join(names)})", task)
-    return answer(why_schema(found, found.run.id if found.run else None, task))
+    return answer(why_schema(api, found, found.run, task))
 
 
 def run_of_path(request: web.Request) -> RunRow:
@@ -182,11 +184,14 @@ def wrong_partition(error: PartitionError, found: str | None) -> ProblemError:
 
 def run_detail(api: Api, run: RunRow) -> RunDetail:
     """Return a run by itself: as in a list, and with what operators did to it."""
-    operations = [
+    return RunDetail(**dict(run_schema(api, run)), operations=_operations(api, run))
+
+
+def _operations(api: Api, run: RunRow) -> list[OperationSchema]:
+    return [
         OperationSchema(at=instant(row.at), kind=row.kind, task=row.task or None, reason=row.reason)
         for row in api.store.listing.operations(run.id)
     ]
-    return RunDetail(**dict(run_schema(api, run)), operations=operations)
 
 
 def run_schema(api: Api, run: RunRow, *, explained: bool = True) -> RunSchema:
@@ -221,12 +226,13 @@ def run_schema(api: Api, run: RunRow, *, explained: bool = True) -> RunSchema:
     )
 
 
-def why_schema(why: Why, run_id: str | None, task: str | None = None) -> WhySchema:
+def why_schema(api: Api, why: Why, run: RunRow | None, task: str | None = None) -> WhySchema:
     """Return why tasks have not run, of all tasks or of one."""
     return WhySchema(
         pipeline=why.pipeline,
         partition=why.partition or None,
-        run=run_id,
+        run=run.id if run else None,
+        cancelled=_cancelled(api, run) if run and run.state is RunState.CANCELLED else None,
         tasks=[
             TaskWaitsSchema(
                 name=waits.name,
@@ -238,6 +244,12 @@ def why_schema(why: Why, run_id: str | None, task: str | None = None) -> WhySche
             if task in (None, waits.name)
         ],
     )
+
+
+def _cancelled(api: Api, run: RunRow) -> OperationSchema | None:
+    """Return what cancelled a run; None where only its tasks were."""
+    operations = reversed(_operations(api, run))
+    return next((each for each in operations if each.kind in _CANCELLING and each.task is None), None)
 
 
 def wait_schema(wait: Wait) -> WaitSchema:

@@ -256,6 +256,8 @@ class WhySchema(Schema):
     partition: OptionalText = None
     #: Null where there is no run yet.
     run: str | None
+    #: What cancelled the run, `cancel` or `expire`, and why; absent for runs that are not cancelled.
+    cancelled: Annotated[OperationSchema | None, Field(exclude_if=absent)] = None
     tasks: list[TaskWaitsSchema]
 
 

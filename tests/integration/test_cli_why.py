@@ -122,6 +122,9 @@ async def test_an_expired_run_says_what_it_waited_for(service: Running, clock: F
     await until(service, lambda: (run := service.store.reader.run_of("batches", DAY)) and not run.open)
     _, ending, *_ = await said(service, "why", "batches", DAY)
     assert ending.startswith("  it was expired at 2026-03-09T13:00:01Z: it waited for customers 2026-03-08")
+    told = json.loads((await asked(service.url, "why", "batches", DAY, "--json")).out)["cancelled"]
+    assert (told["kind"], told["at"]) == ("expire", "2026-03-09T13:00:01Z")
+    assert told["reason"].startswith("expired: it waited for customers 2026-03-08")
     ended = await asked(service.url, "why", "batches")
     assert (ended.out, f"the newest, {DAY}, is cancelled" in ended.err) == ("", True)
 
@@ -131,6 +134,11 @@ async def test_a_cancelled_run_says_by_whose_word(service: Running) -> None:
     await said(service, "cancel", f"batches/{DAY}", "--reason", "a holiday")
     _, ending, *_ = await said(service, "why", "batches", DAY)
     assert ending == "  it was cancelled at 2026-03-09T12:00:00Z: a holiday"
+    told = json.loads((await asked(service.url, "why", "batches", DAY, "--json")).out)
+    cancelled = {"at": "2026-03-09T12:00:00Z", "kind": "cancel", "reason": "a holiday"}
+    assert told["cancelled"] == cancelled
+    await said(service, "retry", f"batches/{DAY}")
+    assert "cancelled" not in json.loads((await asked(service.url, "why", "batches", DAY, "--json")).out)
 
 
 async def test_the_newest_events_are_shown_and_those_that_come_while_one_looks(service: Running) -> None:

@@ -11,6 +11,7 @@ from cloudevents.core.bindings.http import to_binary_event, to_structured_event
 from cloudevents.core.v1.event import CloudEvent
 
 from sensorflow.app import Running
+from tests.access import new_token
 from tests.serving import SECRETS, client_of, make_home, serving
 
 DAY = "2026-03-08"
@@ -45,6 +46,17 @@ async def test_a_sender_that_asks_may_send_at_any_rate(client: aiohttp.ClientSes
     status, told, allowed = await ask(client, path, **ASKING)
     assert (status, told) == (200, GRANTED)
     assert "POST" in allowed
+
+
+async def test_a_sender_may_ask_without_a_token_but_not_send(
+    service: Running, client: aiohttp.ClientSession
+) -> None:
+    await new_token(service.home.path, "emit")
+    status, told, _ = await ask(client, "/api/v1/events", **ASKING)
+    assert (status, told) == (200, GRANTED)
+    message = to_structured_event(sdk_event("1"))
+    async with client.post("/api/v1/events", data=message.body, headers=message.headers) as response:
+        assert response.status == 401
 
 
 async def test_who_does_not_say_who_asks_is_granted_nothing(client: aiohttp.ClientSession) -> None:
