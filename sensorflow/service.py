@@ -217,7 +217,7 @@ class Service:
                 state = cast("State", watched)
             answers, orders = self._decide(state, letters)
             began = self._clock.monotonic()
-            await self.store.commit(busy=bool(self._inbox))
+            await self.store.commit(busy=bool(self._inbox) or len(letters) > 1)
             self.measures.commit_s.observe(self._clock.monotonic() - began)
         except StoreError as error:
             self.store.rollback()
