@@ -6,16 +6,18 @@ import secrets
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TypeAlias, cast
 
 import structlog
-from uuid_utils.compat import uuid7
+from uuid_utils import uuid7
 
 from sensorflow.core.changes import Changes, WatchedState
 from sensorflow.core.commands import Order, RemoveLogs, SendAlert, StartAttempt, StopAttempt
 from sensorflow.core.decide import decide, dispatch
 from sensorflow.core.definitions import Definitions
 from sensorflow.core.errors import OverloadedError, SensorflowError, UnavailableError
+from sensorflow.core.foresight import foresee
 from sensorflow.core.measures import Measures
 from sensorflow.core.messages import (
     Answer,
@@ -248,10 +250,11 @@ class Service:
             now=self._clock.now(), new_id=_new_id, new_token=secrets.token_urlsafe, draw=random.random
         )
         turn = Turn(self.definitions, state, moment, retention=self._retention)
+        messages = iter(foresee(turn, [message for letter in letters for message in letter.messages]))
         answers: list[list[Outcome]] = []
         for letter in letters:
             given: list[Outcome] = []
-            for message in letter.messages:
+            for message in islice(messages, len(letter.messages)):
                 try:
                     given.append(decide(turn, message))
                 except StoreError:

@@ -138,7 +138,7 @@ def _told(client: Client, scope: ScopeOption, pipelines: list[str]) -> Any:
 
 
 def _created(home: Path, scope: ScopeOption, pipelines: list[str]) -> dict[str, Any]:
-    from uuid_utils.compat import uuid7
+    from uuid_utils import uuid7
 
     from sensorflow.clock import SystemClock
     from sensorflow.core.state import TokenRow

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from sensorflow.core.commands import StopAttempt
 from sensorflow.core.errors import ConflictError, NotFoundError
-from sensorflow.core.ingest import declare
+from sensorflow.core.ingest import read, take
 from sensorflow.core.messages import AttemptEnded, AttemptStarted, CalledBack, DeclaredReady
 from sensorflow.core.orders import consume_news, consumed_versions, start_order
 from sensorflow.core.readiness import Readiness
@@ -331,7 +331,8 @@ class Attempts:
                 subject=name,
                 data={},
             )
-            _, changes = declare(self.turn, DeclaredReady(event=event, dataset=name, partition=partition))
+            declared = DeclaredReady(event=event, dataset=name, partition=partition)
+            _, changes = take(self.turn, read(self.turn.definitions, declared))
             for reached in changes:
                 Runs(self.turn).reach(reached)
 

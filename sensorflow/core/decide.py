@@ -5,7 +5,7 @@ from typing import Any
 
 from sensorflow.core import alerts, backfills, operations, retention, timekeeping, tokens
 from sensorflow.core.attempts import Attempts
-from sensorflow.core.ingest import Reached, declare, fall_quiet, observe, redrive
+from sensorflow.core.ingest import Reached, Reading, fall_quiet, read, redrive, take
 from sensorflow.core.messages import (
     Answer,
     AttemptEnded,
@@ -36,8 +36,11 @@ from sensorflow.core.state import PipelineRow, TimerRow
 from sensorflow.core.turn import Turn
 
 
-def decide(turn: Turn, message: Message) -> Answer:
+def decide(turn: Turn, message: Message | Reading) -> Answer:
     """Write into the state what follows from a message, and return its answer.
+
+    Args:
+        message: An event may have been read already, as `foresee` returns it.
 
     Raises:
         SensorflowError: the message cannot be followed; nothing is written for it.
@@ -117,8 +120,9 @@ def _sensor_reported(turn: Turn, message: SensorReported) -> None:
 
 
 _CONSEQUENCES: dict[type, Callable[[Turn, Any], Answer]] = {
-    Observed: lambda turn, message: _reach(turn, observe(turn, message)),
-    DeclaredReady: lambda turn, message: _reach(turn, declare(turn, message)),
+    Reading: lambda turn, reading: _reach(turn, take(turn, reading)),
+    Observed: lambda turn, message: _reach(turn, take(turn, read(turn.definitions, message))),
+    DeclaredReady: lambda turn, message: _reach(turn, take(turn, read(turn.definitions, message))),
     Redrive: lambda turn, message: _reach(turn, redrive(turn, message)),
     AttemptStarted: lambda turn, message: Attempts(turn).started(message),
     AttemptEnded: lambda turn, message: Attempts(turn).ended(message),

@@ -47,7 +47,7 @@ class Reached(NamedTuple):
     newer: bool = True
 
 
-class _Claim(NamedTuple):
+class Claim(NamedTuple):
     """What a rule read: this event is an arrival of that."""
 
     dataset: str
@@ -56,12 +56,12 @@ class _Claim(NamedTuple):
     sensor: tuple[str, str] | None
 
 
-class _Reading(NamedTuple):
+class Reading(NamedTuple):
     """An event as the rules read it, before the store is asked whether it is new."""
 
     event: Event
     sensor: tuple[str, str] | None
-    claims: list[_Claim]
+    claims: list[Claim]
     state: EventState
     #: The sensors whose rules took it.
     matched: tuple[tuple[str, str], ...] = ()
@@ -69,14 +69,21 @@ class _Reading(NamedTuple):
     dedupe_s: float = 0.0
 
 
-def observe(turn: Turn, message: Observed) -> tuple[Receipt, list[Reached]]:
-    """Store an event that a sensor saw or somebody posted, and what it makes of partitions."""
-    reading = _read(turn.definitions, message.event, message.sensor)
-    _require_own(turn.definitions, reading, message.datasets)
-    return _store(turn, reading)
+def read(definitions: Definitions, message: Observed | DeclaredReady) -> Reading:
+    """Return what the rules read from an event that a sensor saw or somebody posted.
+
+    Raises:
+        ForbiddenError: it makes ready what its sender may not.
+    """
+    if isinstance(message, DeclaredReady):  # Its partition has been read by `reading` already.
+        claim = Claim(message.dataset, message.partition, message.part, None)
+        return Reading(message.event, None, [claim], EventState.ACCEPTED)
+    reading = _read(definitions, message.event, message.sensor)
+    _require_own(definitions, reading, message.datasets)
+    return reading
 
 
-def _read(definitions: Definitions, event: Event, seen_by: tuple[str, str] | None) -> _Reading:
+def _read(definitions: Definitions, event: Event, seen_by: tuple[str, str] | None) -> Reading:
     """Ask the rules of the sensor, or of all sensors for what is posted."""
     if seen_by is None and is_lineage(event):
         taken = [
@@ -87,7 +94,7 @@ def _read(definitions: Definitions, event: Event, seen_by: tuple[str, str] | Non
     else:
         document = event.document()
         taken = [(sensor, document) for sensor in definitions.take(document, seen_by)]
-    claims: list[_Claim] = []
+    claims: list[Claim] = []
     reasons: list[str] = []
     for sensor, document in taken:
         try:
@@ -98,26 +105,25 @@ def _read(definitions: Definitions, event: Event, seen_by: tuple[str, str] | Non
         except ReadingError as error:
             reasons.append(f"{unreadable_by((sensor.pipeline, sensor.name))}: {error}")
         else:
-            key = (sensor.pipeline, sensor.name)
-            claims.append(_Claim(dataset=dataset.name, partition=partition, part=part, sensor=key))
+            claims.append(Claim(dataset.name, partition, part, (sensor.pipeline, sensor.name)))
     if claims:
         outcome = EventState.ACCEPTED
     else:
         outcome = EventState.REJECTED if reasons else EventState.UNMATCHED
     definition = definitions.sensors.get(seen_by) if seen_by else None
-    return _Reading(
-        event=event,
-        sensor=seen_by,
-        matched=tuple(dict.fromkeys((sensor.pipeline, sensor.name) for sensor, _ in taken)),
+    return Reading(
+        event,
+        seen_by,
         # Of one output a run may have made several hours of one day.
-        claims=list(dict.fromkeys(claims)),
-        state=outcome,
-        reason="; ".join([*dict.fromkeys(reasons)][:_MOST_REASONS]) or None,
-        dedupe_s=definition.dedupe_s if definition else 0.0,
+        claims if len(claims) < 2 else list(dict.fromkeys(claims)),
+        outcome,
+        tuple(dict.fromkeys([(sensor.pipeline, sensor.name) for sensor, _ in taken])),
+        "; ".join([*dict.fromkeys(reasons)][:_MOST_REASONS]) or None,
+        definition.dedupe_s if definition else 0.0,
     )
 
 
-def _require_own(definitions: Definitions, reading: _Reading, own: frozenset[str] | None) -> None:
+def _require_own(definitions: Definitions, reading: Reading, own: frozenset[str] | None) -> None:
     """Refuse an event that a rule for a dataset takes which its sender may not make ready."""
     if own is None:
         return
@@ -127,12 +133,6 @@ def _require_own(definitions: Definitions, reading: _Reading, own: frozenset[str
             f"this token may emit {', '.join(sorted(own)) or 'nothing'}; "
             f"a rule reads this event for {', '.join(sorted(found - own))}"
         )
-
-
-def declare(turn: Turn, message: DeclaredReady) -> tuple[Receipt, list[Reached]]:
-    """Store what somebody says is ready. The partition has been read by `reading` already."""
-    claim = _Claim(dataset=message.dataset, partition=message.partition, part=message.part, sensor=None)
-    return _store(turn, _Reading(event=message.event, sensor=None, claims=[claim], state=EventState.ACCEPTED))
 
 
 def redrive(turn: Turn, message: Redrive) -> tuple[Receipt, list[Reached]]:
@@ -203,7 +203,8 @@ def unreadable_by(sensor: tuple[str, str]) -> str:
     return f"sensor {sensor[0]}/{sensor[1]} could not read it"
 
 
-def _store(turn: Turn, reading: _Reading) -> tuple[Receipt, list[Reached]]:
+def take(turn: Turn, reading: Reading) -> tuple[Receipt, list[Reached]]:
+    """Store an event, and what it makes of partitions."""
     state, now = turn.state, turn.now
     event = reading.event
     first = _first_seq(state, event, reading.dedupe_s, now)
@@ -255,7 +256,7 @@ def _duplicate(state: State, event: Event, first: int) -> Receipt:
     )
 
 
-def _arrive_all(turn: Turn, claims: Iterable[_Claim], seq: int) -> tuple[tuple[Arrival, ...], list[Reached]]:
+def _arrive_all(turn: Turn, claims: Iterable[Claim], seq: int) -> tuple[tuple[Arrival, ...], list[Reached]]:
     arrivals, changes = [], []
     for claim in claims:
         arrival, reached = _arrive(turn, claim, seq)
@@ -264,7 +265,7 @@ def _arrive_all(turn: Turn, claims: Iterable[_Claim], seq: int) -> tuple[tuple[A
     return tuple(arrivals), changes
 
 
-def _arrive(turn: Turn, claim: _Claim, seq: int) -> tuple[Arrival, Reached]:
+def _arrive(turn: Turn, claim: Claim, seq: int) -> tuple[Arrival, Reached]:
     """Write what an arrival makes of its partition.
 
     Rows are made by position here: by name, or by `_replace`, takes twice and three times as long.
@@ -328,7 +329,7 @@ def _wait_for_quiet(turn: Turn, dataset: DatasetDefinition, partition: str) -> N
     )
 
 
-def _count(state: State, reading: _Reading, outcome: EventState, seq: int, now: float) -> None:
+def _count(state: State, reading: Reading, outcome: EventState, seq: int, now: float) -> None:
     """Count an event for the sensor that saw it, or, of what was posted, for those that took it."""
     for pipeline, name in (reading.sensor,) if reading.sensor else reading.matched:
         row = state.sensor(pipeline, name) or SensorRow(pipeline, name)

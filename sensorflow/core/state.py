@@ -4,7 +4,7 @@ A `State` is one consistent view. A store hands one out for the length of a tran
 put is seen by what is read after it, and nothing is kept unless the store commits.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple, Protocol
 
 from sensorflow.core.messages import EventState
@@ -308,6 +308,20 @@ class TokenRow(NamedTuple):
 
 class State(Protocol):
     """One consistent view of all rows."""
+
+    def foresee(
+        self,
+        identities: Collection[tuple[str, str]],
+        partitions: Collection[tuple[str, str]],
+        runs: Collection[tuple[str, str]],
+    ) -> None:
+        """Take note of what will be asked for, so that it can be read at once; it changes no answer.
+
+        Args:
+            identities: Source and id of events.
+            partitions: Dataset and partition.
+            runs: Pipeline and partition; not the empty one.
+        """
 
     def identity(self, source: str, event_id: str) -> int | None:
         """Return the `seq` of the event of this identity."""

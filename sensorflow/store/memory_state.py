@@ -2,7 +2,7 @@
 
 import sys
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Generic, TypeAlias, TypeVar, cast
 
@@ -304,6 +304,14 @@ class MemoryState:
         if not self.is_open:
             raise RuntimeError("a row can be dropped only inside a transaction")
         self._undo.append((table, key, table.replace(key, None)))
+
+    def foresee(
+        self,
+        identities: Collection[tuple[str, str]],
+        partitions: Collection[tuple[str, str]],
+        runs: Collection[tuple[str, str]],
+    ) -> None:
+        """Do nothing: all is at hand."""
 
     # --- events ---
 

@@ -3,7 +3,8 @@
 The condition of a partial index stands in each query that is to use it, word for word.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeAlias
 
 from sensorflow.core.states import RunState
 from sensorflow.store.tables import (
@@ -12,6 +13,7 @@ from sensorflow.store.tables import (
     ATTEMPTS,
     BACKFILLS,
     EVENTS,
+    IDENTITIES,
     OPERATIONS,
     PARTITIONS,
     PIPELINES,
@@ -20,6 +22,7 @@ from sensorflow.store.tables import (
     TASKS,
     TIMERS,
     TOKENS,
+    Table,
 )
 
 _OPEN = ("waiting", "running", "failed")
@@ -46,6 +49,26 @@ READY_ARRIVALS_SINCE = """
     SELECT count(*) FROM (
         SELECT 1 FROM arrivals INDEXED BY arrivals_of_dataset
         WHERE dataset = ? AND ready = 1 AND seq > ? LIMIT ?)"""
+
+#: A query for the rows of so many pairs at once, by their number.
+OfPairs: TypeAlias = Mapping[int, str]
+FEW_PAIRS, PAIRS = 8, 64
+
+
+def _of_pairs(table: Table[Any], first: str, second: str, condition: str = "TRUE") -> OfPairs:
+    """Return queries for the rows of pairs of values, by how many pairs are asked for."""
+    return {
+        number: f"""
+    WITH asked (first, second) AS (VALUES {", ".join(["(?, ?)"] * number)})
+    SELECT {table.columns} FROM asked CROSS JOIN {table.name}
+    WHERE {first} = asked.first AND {second} = asked.second AND {condition}"""
+        for number in (FEW_PAIRS, PAIRS)
+    }
+
+
+IDENTITIES_OF_PAIRS = _of_pairs(IDENTITIES, "source", "id")
+PARTITIONS_OF_PAIRS = _of_pairs(PARTITIONS, "dataset", "partition")
+RUNS_OF_PAIRS = _of_pairs(RUNS, "pipeline", "partition", "partition <> ''")
 
 PARTITIONS_OF_KEYS = f"""
     SELECT {PARTITIONS.columns} FROM partitions

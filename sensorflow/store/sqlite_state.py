@@ -2,7 +2,8 @@
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, repeat
 from operator import attrgetter
 from typing import Any, TypeAlias
 
@@ -32,7 +33,7 @@ from sensorflow.core.state import (
 from sensorflow.ports import StoreError
 from sensorflow.store import queries, tables
 from sensorflow.store.sqlite_rows import Groups, KnownRows, Rows, shrink_to_limit
-from sensorflow.store.tables import Row, Table
+from sensorflow.store.tables import IdentityRow, Row, Table
 from sensorflow.store.texts import refuse_what_utf8_cannot_hold
 
 #: Up to so many runs are sorted by id; of more, those outside the asked range are skipped over.
@@ -73,7 +74,7 @@ class SqliteState:
         self.written = 0
         self._seq = self._last_stored_seq()
         self._seq_at_open = self._seq
-        self._identities = Rows(tables.IDENTITIES)
+        self._identities = KnownRows(tables.IDENTITIES)
         self._events = Rows(tables.EVENTS)
         self._arrivals = Rows(tables.ARRIVALS)
         self._partitions = KnownRows(tables.PARTITIONS)
@@ -98,6 +99,8 @@ class SqliteState:
         self.dropped = 0
         #: By pipeline and partition, the id of its run; None where there is none.
         self._run_ids: dict[tuple[str, str], str | None] = {}
+        #: The runs that the transaction has made.
+        self._made: set[str] = set()
         self._all: tuple[Rows[Any], ...] = (
             *(self._identities, self._events, self._arrivals, self._partitions, self._parts, self._runs),
             *(self._tasks, self._attempts, self._firings, self._timers, self._contents, self._sensors),
@@ -125,6 +128,7 @@ class SqliteState:
         for rows in self._all:
             rows.shrink()
         shrink_to_limit(self._run_ids)
+        self._made.clear()
 
     def undone(self) -> None:
         """The transaction was rolled back."""
@@ -133,6 +137,7 @@ class SqliteState:
         for rows in self._all:
             rows.forget()
         self._run_ids.clear()
+        self._made.clear()
 
     def write_all(self) -> None:
         """Write what was put."""
@@ -225,10 +230,45 @@ class SqliteState:
 
     # --- events ---
 
+    def foresee(
+        self,
+        identities: Collection[tuple[str, str]],
+        partitions: Collection[tuple[str, str]],
+        runs: Collection[tuple[str, str]],
+    ) -> None:
+        if not self._remembers:
+            return
+        # What may hold half a character is refused where it is asked for.
+        plain = [pair for pair in identities if pair[0].isascii() and pair[1].isascii()]
+        self._know(self._identities, queries.IDENTITIES_OF_PAIRS, plain)
+        self._know(self._partitions, queries.PARTITIONS_OF_PAIRS, partitions)
+        unknown = [pair for pair in runs if pair not in self._run_ids]
+        self._run_ids.update(dict.fromkeys(unknown))
+        for run in self._select_pairs(tables.RUNS, queries.RUNS_OF_PAIRS, unknown):
+            self._run_ids[run.pipeline, run.partition] = run.id
+            self._runs.known.setdefault((run.id,), run)
+
+    def _know(self, rows: KnownRows[Row], query: queries.OfPairs, keys: Iterable[tuple[str, str]]) -> None:
+        """Read the rows of keys that are not known yet."""
+        unknown = [key for key in keys if key not in rows.known]
+        rows.known.update(dict.fromkeys(unknown))
+        for row in self._select_pairs(rows.table, query, unknown):
+            rows.known[tuple(getattr(row, name) for name in rows.table.key)] = row
+
+    def _select_pairs(
+        self, table: Table[Row], query: queries.OfPairs, pairs: Sequence[tuple[str, str]]
+    ) -> Iterator[Row]:
+        for first in range(0, len(pairs), queries.PAIRS):
+            some = pairs[first : first + queries.PAIRS]
+            # Few statements for all numbers of pairs: what is left of one asks for the last pair again.
+            number = queries.FEW_PAIRS if len(some) <= queries.FEW_PAIRS else queries.PAIRS
+            asked = [*some, *repeat(some[-1], number - len(some))]
+            yield from self._select(table, query[number], tuple(chain.from_iterable(asked)))
+
     def identity(self, source: str, event_id: str) -> int | None:
         refuse_what_utf8_cannot_hold(source, event_id)
-        row = self._get(self._identities, source, event_id)
-        return row[2] if row else None
+        row = self._get_known(self._identities, source, event_id)
+        return row.seq if row else None
 
     def content(self, source: str, key: str) -> ContentRow | None:
         refuse_what_utf8_cannot_hold(source, key)
@@ -255,7 +295,9 @@ class SqliteState:
         event = row.event
         refuse_what_utf8_cannot_hold(event.source, row.id, event.type, event.subject, event.time)
         self._add(self._events, row, row.seq)
-        self._add(self._identities, (event.source, row.id, row.seq), event.source, row.id)
+        identity = IdentityRow(event.source, row.id, row.seq)
+        self._add(self._identities, identity, event.source, row.id)
+        self._identities.known[event.source, row.id] = identity
 
     def replace_event(self, row: EventRow) -> None:
         self._write(self._events)
@@ -354,7 +396,8 @@ class SqliteState:
 
     def put_run(self, row: RunRow) -> None:
         if self._run_ids.get((row.pipeline, row.partition), row.id) is None:
-            self._tasks.known.setdefault((row.id,), {})  # A new run.
+            self._made.add(row.id)
+            self._tasks.known.setdefault((row.id,), {})
         self._put_known(self._runs, row, row.id)
         self._run_ids[row.pipeline, row.partition] = row.id
 
@@ -457,7 +500,11 @@ class SqliteState:
 
     def add_firing(self, row: FiringRow) -> None:
         key = (row.run_id, row.generation, row.task)
-        if self._get(self._firings, *key):
+        # Of a run that this transaction has made the database knows nothing.
+        is_there = (
+            key in self._firings.unwritten if row.run_id in self._made else self._get(self._firings, *key)
+        )
+        if is_there:
             raise DoubleFiringError(f"{row.task} of run {row.run_id}, generation {row.generation}")
         self._put(self._firings, row, *key)
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar, cast
 
 from sensorflow.core.messages import EventState
 from sensorflow.core.state import (
@@ -90,6 +90,14 @@ def _column(name: str) -> str:
     return f'"{name}"' if name in _SQL_WORDS else name
 
 
+class IdentityRow(NamedTuple):
+    """Which event an identity is. It outlives its event, so it has a table of its own."""
+
+    source: str
+    id: str
+    seq: int
+
+
 def _plain(
     kind: type[Row],
     name: str,
@@ -110,6 +118,12 @@ def _plain(
     lists_at = tuple(columns.index(column) for column in lists)
 
     reads_at = tuple((columns.index(column), read) for column, read in reads)
+
+    if not reads:
+        to_row: Any = kind
+        return _table(
+            name, key=key, columns=columns, dump=cast(Any, tuple), load=to_row._make, replaces=replaces
+        )
 
     def load(values: Columns) -> Row:
         converted = list(values)
@@ -224,15 +238,7 @@ def _load_attempt(values: Columns) -> AttemptRow:
     return AttemptRow(**named)
 
 
-#: (source, id, seq). It outlives its event, so it has a table of its own.
-IDENTITIES: Table[tuple[str, str, int]] = _table(
-    "identities",
-    key=("source", "id"),
-    columns=("source", "id", "seq"),
-    dump=lambda row: row,
-    load=lambda values: (values[0], values[1], values[2]),
-    replaces=False,
-)
+IDENTITIES = _plain(IdentityRow, "identities", key=("source", "id"), replaces=False)
 EVENTS = _table(
     "events",
     key=("seq",),

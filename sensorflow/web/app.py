@@ -4,13 +4,14 @@ import asyncio
 import ipaddress
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
 import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
-from uuid_utils.compat import uuid7
+from uuid_utils import uuid7
 
 from sensorflow.core.errors import SensorflowError
 from sensorflow.ports import StoreError
@@ -172,6 +173,7 @@ def _check_host(request: web.Request, allowed: frozenset[str]) -> None:
         )
 
 
+@lru_cache(maxsize=256)
 def _is_ours(url: str, allowed: frozenset[str]) -> bool:
     try:
         name = urlsplit(url).hostname

@@ -130,22 +130,21 @@ def _is_json(content_type: str) -> bool:
 
 def _wrong(name: str, value: JsonValue) -> ErrorPlace | None:
     """Return what is wrong with one member of the event."""
-    where = f"/{name}"
     if name == "data" or value is None:
         return None
+    if name in _TEXTS:
+        return _wrong_text(name, value)
+    where = f"/{name}"
     if name == "data_base64":
         return None if _is_base64(value) else ErrorPlace(where=where, expected="base64", found=shown(value))
     if not _NAME.fullmatch(name):
         return ErrorPlace(where=where, expected="a name of lower-case letters and digits", found=shown(name))
-    if name in _TEXTS:
-        return _wrong_text(name, value)
     if isinstance(value, dict | list):
         return ErrorPlace(where=where, expected="a text, a number, true or false", found=shown(value))
     return None
 
 
 def _wrong_text(name: str, value: JsonValue) -> ErrorPlace | None:
-    where = f"/{name}"
     if name == "specversion":
         expected = '"1.0"'
         fits = value == "1.0"
@@ -158,7 +157,7 @@ def _wrong_text(name: str, value: JsonValue) -> ErrorPlace | None:
     else:
         expected = "a text without control characters"
         fits = _is_printable(value)
-    return None if fits else ErrorPlace(where=where, expected=expected, found=shown(value))
+    return None if fits else ErrorPlace(where=f"/{name}", expected=expected, found=shown(value))
 
 
 def _is_timestamp(value: str) -> bool:

@@ -39,6 +39,7 @@ from sensorflow.web.schemas import (
     StoredArrival,
     answer,
     instant,
+    written,
 )
 from sensorflow.web.sensors import sensor_name
 
@@ -144,7 +145,7 @@ async def redrive_event(request: web.Request) -> web.Response:
     api, row = request.app[API], _event_of_path(request)
     own = caller_of(request).datasets(api.definitions())
     told = await api.submit(Redrive(seq=row.seq, datasets=own))
-    return answer(stored(told))
+    return written(stored(told))
 
 
 def _event_of_path(request: web.Request) -> EventRow:

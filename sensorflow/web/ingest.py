@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from http import HTTPStatus
+from typing import TypeAlias
 
 from aiohttp import web
-from uuid_utils.compat import uuid7
+from uuid_utils import uuid7
 
 from sensorflow.core.errors import (
     ForbiddenError,
@@ -15,7 +16,7 @@ from sensorflow.core.errors import (
 )
 from sensorflow.core.messages import Answer, Arrival, DeclaredReady, EventState, Observed, Receipt
 from sensorflow.core.reading import declared_partition, known_part
-from sensorflow.core.vocabulary import DatasetDefinition, Event, Scope
+from sensorflow.core.vocabulary import DatasetDefinition, Event, JsonValue, Scope
 from sensorflow.web.access import caller_of
 from sensorflow.web.api import API
 from sensorflow.web.bodies import json_of, parse_json, read_body, require_type
@@ -25,20 +26,16 @@ from sensorflow.web.parameters import Flag, Query
 from sensorflow.web.problems import bad_request, shown, unprocessable, unusable
 from sensorflow.web.requests import ReadyBody
 from sensorflow.web.routes import Routes
-from sensorflow.web.schemas import (
-    ArrivalSchema,
-    ErrorPlace,
-    IngestAnswer,
-    InvalidSchema,
-    ReceiptSchema,
-    answer,
-)
+from sensorflow.web.schemas import ErrorPlace, IngestAnswer, written
 from sensorflow.web.shares import GREEDY, submit, submit_all
 from sensorflow.web.sources import wrong_source
 
 STRUCTURED = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
 LINES = "application/x-ndjson"
+
+#: What is answered for one event of a body.
+_Member: TypeAlias = dict[str, JsonValue]
 
 routes = Routes("Telling it")
 
@@ -164,9 +161,7 @@ async def _many(request: web.Request, kind: str, *, atomic: bool) -> web.Respons
     told = iter(await submit_all(request, messages) if messages else ())
     return receipts_answer(
         [
-            InvalidSchema(index=place, reason=str(found))
-            if isinstance(found, NoEventError)
-            else _told(place, next(told))
+            _invalid(place, found) if isinstance(found, NoEventError) else _told(place, next(told))
             for place, found in members
         ]
     )
@@ -217,47 +212,55 @@ def _from_outside(event: Event) -> Event:
     return event
 
 
-def stored(told: Answer) -> ReceiptSchema:
+def stored(told: Answer) -> _Member:
     """Return what is answered to an event that is on disk."""
     assert isinstance(told, Receipt), "events are answered with receipts"
-    return receipt_schema(told)
+    return receipt_member(told)
 
 
-def _told(place: int, told: Answer | SensorflowError) -> ReceiptSchema | InvalidSchema:
-    if isinstance(told, SensorflowError):
-        return InvalidSchema(index=place, reason=str(told))
-    return stored(told)
+def _told(place: int, told: Answer | SensorflowError) -> _Member:
+    return _invalid(place, told) if isinstance(told, SensorflowError) else stored(told)
 
 
-def receipt_schema(receipt: Receipt) -> ReceiptSchema:
-    """Return a receipt as it is answered."""
-    return ReceiptSchema(
-        seq=receipt.seq,
-        id=receipt.id,
-        source=receipt.source,
-        state=receipt.state,
-        arrivals=[_arrival(arrival) for arrival in receipt.arrivals],
-        reason=receipt.reason,
-    )
+def _invalid(place: int, error: Exception) -> _Member:
+    """Return what is answered to a member that is no event, as `InvalidSchema`."""
+    return {"index": place, "state": "invalid", "reason": str(error)}
 
 
-def receipts_answer(members: Sequence[ReceiptSchema | InvalidSchema]) -> web.Response:
-    """Return the answer to whatever brought events: 202, they are on disk."""
-    states = [member.state for member in members]
-    document = IngestAnswer(
-        accepted=states.count(EventState.ACCEPTED) + states.count(EventState.UNMATCHED),
-        duplicates=states.count(EventState.DUPLICATE),
-        rejected=states.count(EventState.REJECTED),
-        invalid=states.count("invalid"),
-        events=list(members),
-    )
-    return answer(document, HTTPStatus.ACCEPTED)
+def receipt_member(receipt: Receipt) -> _Member:
+    """Return a receipt as it is answered, as `ReceiptSchema`.
+
+    The models check what comes in; what goes out is only written, which they do four times as slowly.
+    """
+    return {
+        "seq": receipt.seq,
+        "id": receipt.id,
+        "source": receipt.source,
+        "state": receipt.state,
+        "arrivals": [_arrival(arrival) for arrival in receipt.arrivals],
+        "reason": receipt.reason,
+    }
 
 
-def _arrival(arrival: Arrival) -> ArrivalSchema:
-    return ArrivalSchema(
-        dataset=arrival.dataset,
-        partition=arrival.partition or None,
-        part=arrival.part,
-        version=arrival.version,
-    )
+def _arrival(arrival: Arrival) -> _Member:
+    if arrival.partition:
+        return {
+            "dataset": arrival.dataset,
+            "partition": arrival.partition,
+            "part": arrival.part,
+            "version": arrival.version,
+        }
+    return {"dataset": arrival.dataset, "part": arrival.part, "version": arrival.version}
+
+
+def receipts_answer(members: Sequence[_Member]) -> web.Response:
+    """Return the answer to whatever brought events, as `IngestAnswer`: 202, they are on disk."""
+    states = [member["state"] for member in members]
+    document = {
+        "accepted": states.count(EventState.ACCEPTED) + states.count(EventState.UNMATCHED),
+        "duplicates": states.count(EventState.DUPLICATE),
+        "rejected": states.count(EventState.REJECTED),
+        "invalid": states.count("invalid"),
+        "events": members,
+    }
+    return written(document, HTTPStatus.ACCEPTED)

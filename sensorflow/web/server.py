@@ -14,7 +14,7 @@ from typing import Any, cast
 import structlog
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
-from uuid_utils.compat import uuid7
+from uuid_utils import uuid7
 
 from sensorflow.web import problems
 from sensorflow.web.problems import ProblemError

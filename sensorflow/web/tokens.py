@@ -6,7 +6,7 @@ from typing import Annotated
 
 from aiohttp import web
 from pydantic import Field
-from uuid_utils.compat import uuid7
+from uuid_utils import uuid7
 
 from sensorflow.core.messages import CreateToken, RevokeToken
 from sensorflow.core.state import TokenRow

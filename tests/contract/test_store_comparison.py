@@ -112,6 +112,7 @@ _steps: st.SearchStrategy[Step] = st.one_of(
     st.tuples(st.just("put_alert"), st.builds(alert_row, _names, opened_at=_times, resolved_at=_starts)),
     st.tuples(st.just("add_operation"), st.builds(operation_row, st.uuids().map(str), run_id=_names)),
     st.tuples(st.just("put_sensor"), st.builds(sensor_row, _names, _names)),
+    st.tuples(st.just("foresee"), st.tuples(*(st.lists(st.tuples(_names, _keys | _ids)) for _ in range(3)))),
     st.tuples(st.just("ask"), st.integers(0, 100)),
     st.tuples(st.just("commit"), st.booleans()),
     st.tuples(st.just("rollback"), st.none()),
@@ -134,6 +135,9 @@ def take(step: Step, state: State) -> object:
         return state.replace_event(event_row(seq, state=kind)) if state.event(seq) else None
     if name == "drop_parts":
         return state.drop_parts(*value)
+    if name == "foresee":
+        identities, partitions, runs = value
+        return state.foresee(identities, partitions, [pair for pair in runs if pair[1]])
     if name == "ask":
         asked = questions(state)
         return asked[value * len(asked) // 101]()
