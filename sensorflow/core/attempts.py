@@ -121,8 +121,9 @@ class Attempts:
     def lapsed(self, timer: TimerRow) -> None:
         """End an attempt whose callback did not come within its lease."""
         attempt = self.turn.state.attempt(timer.run_id, timer.task, int(timer.after))
-        if attempt is not None and self.turn.now - timer.due_at > MISSED_S:
-            self._lease(attempt)  # Nobody could call back while the service was down.
+        # Nobody could call back while the service was down.
+        missed = self.turn.now - timer.due_at > MISSED_S
+        if attempt is not None and missed and self._lease(attempt):
             return
         self.ended(
             AttemptEnded(
@@ -273,12 +274,12 @@ class Attempts:
         runs.settle(pipeline, run)
         runs.arm_lapse(pipeline, run, self.turn.state.tasks(run.id))
 
-    def _lease(self, attempt: AttemptRow) -> None:
-        """Give whoever works on an attempt a lease from now on."""
+    def _lease(self, attempt: AttemptRow) -> bool:
+        """Give whoever works on an attempt a lease from now on, if a file still says for how long."""
         pipeline = self.turn.definitions.pipelines.get(attempt.pipeline)
         definition = pipeline.tasks.get(attempt.task) if pipeline else None
         if definition is None or not isinstance(definition.action, HttpCall):
-            return
+            return False
         self.turn.state.put_timer(
             TimerRow(
                 key=lease_timer(attempt),
@@ -289,6 +290,7 @@ class Attempts:
                 after=str(attempt.number),
             )
         )
+        return True
 
     def _after_end(self, task: TaskRow, definition: TaskDefinition | None, message: AttemptEnded) -> TaskRow:
         """Return the task's row after an attempt's end."""

@@ -1,5 +1,7 @@
 """What time itself sets off: schedules, expectations, expiry. Every timer is a row."""
 
+import math
+
 from sensorflow.core import alerts
 from sensorflow.core.errors import PartitionError
 from sensorflow.core.lateness import expected_at, first_expected_after, newest_ended
@@ -47,18 +49,22 @@ def shorten_spans(turn: Turn) -> None:
 
 
 def _span_s(turn: Turn, timer: TimerRow) -> float:
-    """Return how long a timer can have been set for at most; 0 where no file says so any more."""
+    """Return how long a timer can have been set for at most; 0 where no file says so any more.
+
+    A lease that no file names goes on: who works on it was told how long it is.
+    """
     if timer.kind == "quiet":
         dataset = turn.definitions.datasets.get(timer.dataset)
         return (dataset.complete.quiet_s or 0.0) if dataset else 0.0
     row = turn.state.task(timer.run_id, timer.task) if timer.kind in ("retry", "lease") else None
     pipeline = turn.definitions.pipelines.get(row.pipeline) if row else None
     definition = pipeline.tasks.get(row.task) if row and pipeline else None
-    if row is None or definition is None:
+    if timer.kind == "lease":
+        action = definition.action if definition else None
+        return action.lease_s if isinstance(action, HttpCall) else math.inf
+    if row is None or definition is None or timer.kind != "retry":
         return 0.0
-    if timer.kind == "retry":
-        return longest_delay_s(definition.retries, max(1, row.failures))
-    return definition.action.lease_s if isinstance(definition.action, HttpCall) else 0.0
+    return longest_delay_s(definition.retries, max(1, row.failures))
 
 
 def clock_set(turn: Turn, by_s: float) -> None:

@@ -107,6 +107,27 @@ def test_a_lease_that_ran_out_while_the_service_was_down_is_given_anew_once() ->
     assert flow.task_states("p", DAY) == {"load": TaskState.FAILED}
 
 
+def test_a_lease_goes_on_for_an_attempt_that_no_file_names() -> None:
+    flow = service(called(lease_s=60))
+    flow.ready("a", DAY)
+    name_only(flow)
+    flow.send(Reviewed())
+    flow.pass_time(59)
+    assert task_row_state(flow, flow.started[0].run_id, "load") is TaskState.RUNNING
+    flow.pass_time(1)
+    assert task_row_state(flow, flow.started[0].run_id, "load") is TaskState.CANCELLED
+
+
+def test_a_lease_that_ran_out_while_the_service_was_down_ends_an_attempt_that_no_file_names() -> None:
+    flow = service(called(lease_s=60))
+    flow.ready("a", DAY)
+    name_only(flow)
+    flow.clock.advance(3_600)
+    flow.pass_time(0)
+    assert flow.store.reader.running() == []
+    assert task_row_state(flow, flow.started[0].run_id, "load") is TaskState.CANCELLED
+
+
 def test_a_time_for_which_a_run_waited_passes_without_a_word_where_its_pipeline_is_gone() -> None:
     flow = service(pipeline("p", task("load", same("a"), same("b", optional_after_s=60))))
     flow.ready("a", DAY)
