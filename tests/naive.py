@@ -126,11 +126,8 @@ class Model:
         if isinstance(item, InputGroup):
             return sum(self.holds(run, task, member) for member in item.members) >= item.needed
         pipeline = self.definitions.pipelines[run.pipeline]
-        if item.optional_after_s is not None:
-            grain = pipeline.partitioning.grain
-            end = end_of(grain, run.partition) if grain in LENGTHS_S else 0
-            if self.now >= max(end, run.created_at) + item.optional_after_s:
-                return True
+        if self.may_go_without(run, item):
+            return True
         if item.selection is Selection.LATEST:
             if pipeline.partitioning.grain is Grain.NONE and not self.news(pipeline, task, item.dataset):
                 return False
@@ -138,6 +135,14 @@ class Model:
         keys = self.asked_for(pipeline, run.partition, item)
         there = sum(self.version(item.dataset, key) > 0 for key in keys)
         return there >= (len(keys) if item.at_least is None else min(item.at_least, len(keys)))
+
+    def may_go_without(self, run: Run, item: DatasetInput) -> bool:
+        """Tell whether an input is optional by now."""
+        if item.optional_after_s is None:
+            return False
+        grain = self.definitions.pipelines[run.pipeline].partitioning.grain
+        end = end_of(grain, run.partition) if grain in LENGTHS_S else 0
+        return self.now >= max(end, run.created_at) + item.optional_after_s
 
     def _latest(self, pipeline: PipelineDefinition, partition: str, dataset: str) -> bool:
         own, theirs = pipeline.partitioning.grain, self.definitions.datasets[dataset].partitioning.grain

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from sensorflow.core.vocabulary import DatasetInput, Grain, Selection
+from sensorflow.core.vocabulary import DatasetInput, Grain, PipelineDefinition, Selection
 
 _FORMATS = {Grain.HOURLY: "%Y-%m-%dT%HZ", Grain.DAILY: "%Y-%m-%d", Grain.WEEKLY: "%G-W%V"}
 LENGTHS_S = {Grain.HOURLY: 3_600, Grain.DAILY: 86_400, Grain.WEEKLY: 7 * 86_400}
@@ -42,3 +42,11 @@ def selected(own: Grain, key: str, item: DatasetInput, theirs: Grain) -> list[st
     if item.selection is Selection.LAST:
         return [shifted(theirs, base, -back) for back in range(item.count)]
     return [shifted(theirs, base, item.count)]  # `containing` counts from it by 0.
+
+
+def previous_partition(pipeline: PipelineDefinition, key: str) -> str | None:
+    """Return the partition that a sequential pipeline's run waits for."""
+    grain = pipeline.partitioning.grain
+    if not pipeline.sequential or pipeline.start is None or grain not in LENGTHS_S:
+        return None
+    return shifted(grain, key, -1) if start_of(grain, key) > start_of(grain, pipeline.start) else None

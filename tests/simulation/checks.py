@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from math import inf
 
 from sensorflow.core.definitions import Definitions
 from sensorflow.core.messages import EventState
@@ -9,10 +10,21 @@ from sensorflow.core.readiness import quiet_timer
 from sensorflow.core.schedules import times_between
 from sensorflow.core.state import ArrivalRow, EventRow, RunRow
 from sensorflow.core.states import AttemptState, RunState, TaskState
-from sensorflow.core.vocabulary import Catchup, Grain, LatePolicy, PipelineDefinition, Selection
+from sensorflow.core.vocabulary import (
+    Catchup,
+    Grain,
+    HttpCall,
+    Input,
+    InputGroup,
+    LatePolicy,
+    PipelineDefinition,
+    Selection,
+    TaskDefinition,
+)
 from tests.flows import NOW
 from tests.naive import CLOSED, OVER, Arrived, Model, Run, Task, leaves, passed_over
-from tests.naive_calendar import key_at, start_of
+from tests.naive_calendar import key_at, previous_partition, start_of
+from tests.simulation.disk import SimulatedStore
 from tests.simulation.ledger import Begun, Ledger
 from tests.simulation.machine import Machine
 from tests.simulation.world import World
@@ -20,6 +32,8 @@ from tests.simulation.world import World
 _GOING = (TaskState.QUEUED, TaskState.RUNNING, TaskState.RETRYING)
 #: What an attempt is started for within so long need not have ended.
 _SOON_S = 2.0
+#: What is said of an attempt whose lease is over.
+LAPSED = "nobody called back within the lease"
 
 
 class Known(Model):
@@ -29,20 +43,47 @@ class Known(Model):
         super().__init__(definitions, now)
         self.log = [arrived for _, arrived in arrivals]
         self._seqs = [seq for seq, _ in arrivals]
-        #: How many versions the service counts where that hangs on when it looked.
-        self.quiet_versions: dict[tuple[str, str], int] | None = None
+        #: How many versions the service counts where that hangs on when it looked, or on what was taken back.
+        self.told_versions: dict[tuple[str, str], int] = {}
+        #: Datasets of which something was taken back: what is news of them is not said here.
+        self.unclear: set[str] = set()
+        #: What is taken back.
+        self.withdrawn: frozenset[tuple[str, str]] = frozenset()
+        #: An arrival is too old so much later than `max_age` says: some time passes before an attempt starts.
+        self.age_margin_s = 0.0
 
     def consume(self, pipeline: str, task: str, dataset: str, seq: int) -> None:
         """Let a task without partitions have read all up to this event."""
         self._read_up_to[pipeline, task, dataset] = sum(one <= seq for one in self._seqs)
 
     def version(self, dataset: str, partition: str, at: float | None = None) -> int:
-        if (
-            self.quiet_versions is not None
-            and self.definitions.datasets[dataset].complete.quiet_s is not None
-        ):
-            return self.quiet_versions.get((dataset, partition), 0)
-        return super().version(dataset, partition, at)
+        if (dataset, partition) in self.withdrawn:
+            return 0
+        told = self.told_versions.get((dataset, partition))
+        return super().version(dataset, partition, at) if told is None else told
+
+    def news(self, pipeline: PipelineDefinition, task: TaskDefinition, dataset: str) -> bool:
+        return dataset not in self.unclear and super().news(pipeline, task, dataset)
+
+    def holds(self, run: Run, task: TaskDefinition, item: Input) -> bool:
+        if not super().holds(run, task, item):
+            return False
+        if isinstance(item, InputGroup) or item.max_age_s is None or self.may_go_without(run, item):
+            return True
+        pipeline = self.definitions.pipelines[run.pipeline]
+        is_latest = item.selection is Selection.LATEST
+        keys = [""] if is_latest else self.asked_for(pipeline, run.partition, item)
+        since = self.now - item.max_age_s - self.age_margin_s
+        recent = {a.partition for a in self.log if a.dataset == item.dataset and a.at >= since}
+        there = sum(key in recent and self.version(item.dataset, key) > 0 for key in keys)
+        return there >= (len(keys) if item.at_least is None else min(item.at_least, len(keys)))
+
+    def _verdict(self, run: Run, task: TaskDefinition) -> TaskState:
+        previous = previous_partition(self.definitions.pipelines[run.pipeline], run.partition)
+        before = self.run_of(run.pipeline, previous) if previous else None
+        if previous and (before is None or before.state is not RunState.SUCCEEDED):
+            return TaskState.WAITING
+        return super()._verdict(run, task)
 
 
 class Checks:
@@ -83,7 +124,9 @@ class Checks:
         ]
         self._runs = self._listing.runs(pipeline=None, partition=None, state=None, before=None, limit=100_000)
         self._check_facts([row for row, _ in arrivals])
+        self._check_words(store)
         self._check_firings()
+        self._check_callbacks()
         model = self._model()
         self._check_liveness(model)
         self._check_runs(model)
@@ -115,6 +158,33 @@ class Checks:
                 self._world.broken(
                     f"R1: event {event.seq} is {event.state}, of {arrived[event.seq]} arrivals"
                 )
+
+    def _check_words(self, store: SimulatedStore) -> None:
+        """What operators were told is done is kept."""
+        there = store.operations()
+        for operation, count in self._ledger.operations.items():
+            if there[operation] < count:
+                self._world.broken(f"R1: {operation} was acknowledged {count} times, kept {there[operation]}")
+        for backfill in self._ledger.backfills:
+            if self._state.backfill(backfill) is None:
+                self._world.broken(f"R1: backfill {backfill} was acknowledged and is not stored")
+
+    def _check_callbacks(self) -> None:
+        """An attempt ended as whoever called back was told, and no sooner than its lease was over."""
+        for key, state in self._ledger.ends.items():
+            row = self._state.attempt(*key)
+            if row is None or row.state is not state:
+                self._world.broken(f"R1: attempt {key} was taken as {state} and is {row and row.state}")
+        for run in [] if self._jumped else self._runs:
+            for row in self._state.attempts(run.id):
+                key = (row.run_id, row.task, row.number)
+                if row.error != LAPSED or key not in self._ledger.begun:
+                    continue
+                action = self._ledger.begun[key].order.action
+                assert isinstance(action, HttpCall)
+                renewed_at = self._ledger.renewals.get(key, row.started_at)
+                if (row.ended_at or 0) < renewed_at + action.lease_s:
+                    self._world.broken(f"R2: the lease of {key} was over before its time")
 
     # --- R2 ---
 
@@ -152,13 +222,18 @@ class Checks:
             return  # It may have been edited between the decision and its commit.
         pipeline = definitions.pipelines[order.pipeline]
         task = pipeline.tasks[order.task]
-        quiet = any(definitions.datasets[x.dataset].complete.quiet_s is not None for x in leaves(task.inputs))
-        # What is forced needs nothing; what an hour more or less makes quiet or optional is not asked.
-        timed = quiet or any(leaf.optional_after_s is not None for leaf in leaves(task.inputs))
+        # What is forced needs nothing; what an hour more or less makes quiet, optional or old is not asked.
+        timed = any(
+            definitions.datasets[leaf.dataset].complete.quiet_s is not None
+            or leaf.optional_after_s is not None
+            or leaf.max_age_s is not None
+            for leaf in leaves(task.inputs)
+        )
         if run.forced or (timed and self._jumped):
             return
         before = [(seq, arrived) for seq, arrived in self._arrivals if seq <= begun.seq]
         model = Known(definitions, begun.at, before)
+        model.withdrawn, model.age_margin_s = begun.withdrawn, _SOON_S
         known = Run(run.pipeline, run.partition, run.created_at, run.trigger)
         if not model.may_start(known, order.task):
             self._world.broken(
@@ -170,10 +245,14 @@ class Checks:
     def _model(self) -> Known:
         definitions = self._machine.definitions
         model = Known(definitions, self._world.now(), self._arrivals)
-        model.quiet_versions = {}
+        # Where the clock was set, an arrival may be of any age, even be still to come.
+        model.age_margin_s = -inf if self._jumped else -_SOON_S
+        model.unclear = {dataset for dataset, _ in self._ledger.withdrawals}
         for _, each in self._arrivals:
-            row = self._state.partition(each.dataset, each.partition)
-            model.quiet_versions[each.dataset, each.partition] = row.version if row else 0
+            place = each.dataset, each.partition
+            if place in self._ledger.withdrawals or definitions.datasets[each.dataset].complete.quiet_s:
+                row = self._state.partition(*place)
+                model.told_versions[place] = row.version if row and row.ready else 0
         for name, pipeline in definitions.pipelines.items():
             for task in pipeline.tasks.values():
                 for leaf in leaves(task.inputs):
@@ -302,7 +381,9 @@ def _went_without(model: Known, run: Run) -> Iterator[tuple[str, str, str]]:
     """Yield the tasks whose last attempt read an older version of a partition than there is."""
     for name, definition in model.definitions.pipelines[run.pipeline].tasks.items():
         for dataset, partition in dict.fromkeys((each.dataset, each.partition) for each in model.log):
-            # Of what is not all there nobody can tell here which part came after the attempt.
+            # Of what is not all there, or was too old, nobody can tell here what came after the attempt.
+            if any(leaf.dataset == dataset and leaf.max_age_s for leaf in leaves(definition.inputs)):
+                continue
             if model.version(dataset, partition) and model._went_without(
                 run, run.tasks[name], definition, dataset, partition
             ):

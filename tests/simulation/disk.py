@@ -3,6 +3,7 @@
 import shutil
 import sqlite3
 import tempfile
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future
 from functools import cache, partial
@@ -181,6 +182,18 @@ class SimulatedStore(SqliteStore):
             check_same_thread=False,
             factory=_Connection,
             cached_statements=256,
+        )
+
+    def withdrawn(self) -> frozenset[tuple[str, str]]:
+        """Return the partitions that are taken back, by dataset and key."""
+        found = self._reading.execute("SELECT dataset, partition FROM partitions WHERE withdrawn = 1")
+        return frozenset((row[0], row[1]) for row in found)
+
+    def operations(self) -> Counter[tuple[str, ...]]:
+        """Count what operators did, by kind, run, dataset and partition."""
+        found = self._reading.execute("SELECT kind, run_id, dataset, partition FROM operations")
+        return Counter(
+            (kind, run, dataset, "" if run else partition) for kind, run, dataset, partition in found
         )
 
     def let_go(self) -> None:

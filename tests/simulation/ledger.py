@@ -1,9 +1,12 @@
 """What the world has seen: facts that were sent and acknowledged, attempts that were started."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 from sensorflow.core.commands import StartAttempt
 from sensorflow.core.definitions import Definitions
+from sensorflow.core.messages import StartBackfill
+from sensorflow.core.states import AttemptState
 from tests.simulation.world import World
 
 
@@ -39,6 +42,8 @@ class Begun:
     #: The newest event that was committed then.
     seq: int
     at: float
+    #: The partitions that were taken back then, by dataset and key.
+    withdrawn: frozenset[tuple[str, str]] = frozenset()
 
 
 @dataclass(slots=True)
@@ -53,11 +58,33 @@ class Ledger:
     firings: dict[tuple[str, int, str], str] = field(default_factory=dict)
     #: By pipeline and partition: the run.
     runs: dict[tuple[str, str], str] = field(default_factory=dict)
+    #: By run, task and number: how it ended, as somebody was told who called back.
+    ends: dict[tuple[str, str, int], AttemptState] = field(default_factory=dict)
+    #: By run, task and number: when the newest word came by which its lease was renewed.
+    renewals: dict[tuple[str, str, int], float] = field(default_factory=dict)
+    #: What operators were told is done, as the store is to keep it: kind, run, dataset, partition.
+    operations: Counter[tuple[str, ...]] = field(default_factory=Counter)
+    #: What somebody asked to be taken back, by dataset and key; perhaps it was.
+    withdrawals: set[tuple[str, str]] = field(default_factory=set)
+    #: By id: a backfill that its operator was told is made.
+    backfills: dict[str, StartBackfill] = field(default_factory=dict)
 
     def acknowledged(self, fact: Fact) -> None:
         """Note that its sender need not send it again."""
         fact.acknowledged = True
         self.world.note(f"acknowledged {fact}")
+
+    def called_back(self, key: tuple[str, str, int], state: AttemptState, at: float) -> None:
+        """Note that who works on an attempt was told that the word was taken.
+
+        Args:
+            at: When it came.
+        """
+        self.world.note(f"taken: {key} is {state}")
+        if state is AttemptState.RUNNING:
+            self.renewals[key] = max(at, self.renewals.get(key, at))
+        elif self.ends.setdefault(key, state) is not state:
+            self.world.broken(f"R2: attempt {key} was taken as {self.ends[key]} and as {state}")
 
     def started(self, begun: Begun) -> None:
         """Note that an attempt was ordered.

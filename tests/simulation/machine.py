@@ -1,21 +1,28 @@
 """The machine that the service lives on: starts it, kills it, and starts it on the file that is left."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from sensorflow.core.commands import StartAttempt
 from sensorflow.core.definitions import Definitions
 from sensorflow.core.errors import SensorflowError
-from sensorflow.core.messages import AttemptEnded, AttemptStarted, Message, Observed
+from sensorflow.core.messages import Answer, AttemptEnded, AttemptStarted, Message, Only
+from sensorflow.core.state import State
+from sensorflow.core.states import RunState
+from sensorflow.core.vocabulary import PipelineDefinition
 from sensorflow.ports import StoreError
 from sensorflow.sensors.mqtt import MqttSensor
 from sensorflow.sensors.supervision import SensorSupervisor
 from sensorflow.service import Service
+from sensorflow.web.problems import from_domain
+from tests.naive_calendar import previous_partition
 from tests.simulation.disk import Disk, SimulatedStore
 from tests.simulation.ledger import Begun, Ledger
 from tests.simulation.loop import VirtualLoop, time_passes
 from tests.simulation.processes import Processes, SimulatedExecutor
+from tests.simulation.remote import Remote
 from tests.simulation.world import Crash, Stop, World
 
 
@@ -28,7 +35,7 @@ class Machine:
         #: As the files say it now; a service that runs hears of a change by a reload.
         self.definitions = definitions
         self.disk = Disk(world)
-        self.processes = Processes(world)
+        self.processes = Processes(world, Remote(world, ledger, self))
         #: After so many steps of the loop the process dies.
         self.dies_in_steps: int | None = None
         self.lives = 0
@@ -104,8 +111,8 @@ class Machine:
 
     # --- what comes from outside ---
 
-    def request(self, message: Message, answer: Callable[[int], None]) -> bool:
-        """Take a request as the web does: answered by 202 when it is stored, by 503 when it cannot be."""
+    def request(self, message: Message, answer: Callable[[int, Answer], None]) -> bool:
+        """Take a request as the web does, answered once it is stored or refused; False: nobody listens."""
         if self._loop is None or not self._is_listening:
             return False
         task = self._loop.create_task(self._answer(message, answer))
@@ -113,17 +120,24 @@ class Machine:
         task.add_done_callback(self._requests.discard)
         return True
 
-    async def _answer(self, message: Message, answer: Callable[[int], None]) -> None:
+    async def _answer(self, message: Message, answer: Callable[[int, Answer], None]) -> None:
         assert self.service is not None
         try:
-            if isinstance(message, Observed):
-                await self.service.submit_all([message])
-            else:
-                await self.service.submit(message)
-        except SensorflowError:
-            answer(503)
+            told = await self.service.submit(message)
+        except SensorflowError as error:
+            answer(from_domain(error).status, None)
         else:
-            answer(202)
+            answer(202, told)
+
+    @contextmanager
+    def looking(self) -> Iterator[State]:
+        """Give what is committed, whatever the disk refuses to the service."""
+        assert self.store is not None
+        refused, self.disk.refuses = self.disk.refuses, frozenset()
+        try:
+            yield self.store.reader
+        finally:
+            self.disk.refuses = refused
 
     # --- one life ---
 
@@ -187,11 +201,31 @@ class Machine:
 
     def _ordered(self, order: StartAttempt) -> None:
         assert self.store is not None and self.service is not None
-        refused, self.disk.refuses = self.disk.refuses, frozenset()
-        seq = self.store.reader.last_seq()
-        self.disk.refuses = refused
-        begun = Begun(order, self.service.definitions, seq, self.world.now())
-        self.ledger.started(begun)
+        definitions = self.service.definitions
+        with self.looking() as state:
+            withdrawn = self.store.withdrawn() if self.ledger.withdrawals else frozenset()
+            begun = Begun(order, definitions, state.last_seq(), self.world.now(), withdrawn)
+            self.ledger.started(begun)
+            self._check_turn(state, definitions.pipelines[order.pipeline], order)
+            self._check_backfill(state, order)
+
+    def _check_turn(self, state: State, pipeline: PipelineDefinition, order: StartAttempt) -> None:
+        """Object to a partition that begins before the one before it has ever succeeded."""
+        previous = previous_partition(pipeline, order.partition)
+        if previous is not None:
+            row = state.run_of(pipeline.name, previous)
+            if row is None or (row.generation == 1 and row.state is not RunState.SUCCEEDED):
+                self.world.broken(f"R2: {order.pipeline} of {order.partition} began before {previous}")
+
+    def _check_backfill(self, state: State, order: StartAttempt) -> None:
+        """Object to more runs of a backfill at once than it may have."""
+        run = state.run(order.run_id)
+        asked = self.ledger.backfills.get(run.backfill) if run else None
+        if run is None or asked is None or asked.only is Only.ALL:  # That takes in what is going already.
+            return
+        active = sum(each.backfill == run.backfill for each in state.active_runs(order.pipeline))
+        if active > asked.max_active:
+            self.world.broken(f"R2: backfill {run.backfill} of {asked.max_active} at once has {active}")
 
     def _before_step(self) -> None:
         if self.dies_in_steps is not None:

@@ -5,13 +5,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from sensorflow.core import timekeeping
+from sensorflow.core import gates, timekeeping
+from sensorflow.core.attempts import Attempts, lease_timer
 from sensorflow.core.decide import decide
 from sensorflow.core.errors import SensorflowError
-from sensorflow.core.messages import LostAttempt, Message, Moment, Observed
+from sensorflow.core.messages import AttemptEnded, CalledBack, LostAttempt, Message, Moment, Observed
 from sensorflow.core.readiness import Readiness
 from sensorflow.core.schedules import next_time
-from sensorflow.core.state import TimerRow
+from sensorflow.core.state import AttemptRow, PartitionRow, TimerRow
+from sensorflow.core.states import AttemptState
 from sensorflow.core.turn import Turn
 from sensorflow.core.vocabulary import DatasetInput, Event
 from sensorflow.ports import StoreError
@@ -34,6 +36,7 @@ _commit = SqliteStore.commit
 _store = _Supervised._store
 _open_state = SqliteState.__init__
 _identity, _content = SqliteState.identity, SqliteState.content
+_called_back, _lease = Attempts.called_back, Attempts._lease
 
 
 def _perform_as_decided(self: Service, state: Any, letters: list[_Letter]) -> Any:
@@ -137,6 +140,22 @@ def _forget_unwritten(self: Rows[Any]) -> None:
     self.unwritten.clear()
 
 
+def _lease_once(self: Attempts, attempt: AttemptRow) -> bool:
+    return self.turn.state.timer(lease_timer(attempt)) is not None or _lease(self, attempt)
+
+
+def _take_any_word(self: Attempts, message: CalledBack) -> None:
+    state = self.turn.state
+    attempt = state.attempt_of(message.token)
+    task = state.task(attempt.run_id, attempt.task) if attempt else None
+    if attempt is None or task is None or message.state is AttemptState.RUNNING:
+        _called_back(self, message)
+    else:
+        self.ended(
+            AttemptEnded(run_id=task.run_id, task=task.task, number=task.attempts, state=message.state)
+        )
+
+
 BUGS: dict[str, tuple[Patch, ...]] = {
     "a task is fired, then marked": ((Service, "_decide", _perform_as_decided),),
     "a transaction is open while something else is awaited": (
@@ -163,6 +182,14 @@ BUGS: dict[str, tuple[Patch, ...]] = {
     "a clock that jumps loses a schedule time": ((timekeeping, "schedule_due", _from_now_on),),
     "a sensor acknowledges what is not stored yet": ((_Supervised, "_store", _store_in_the_background),),
     "a sensor drops what the service refuses": ((_Supervised, "_store", _store_or_drop),),
+    "a lease is not renewed": ((Attempts, "_lease", _lease_once),),
+    "the word of an old attempt counts for the new one": ((Attempts, "called_back", _take_any_word),),
+    "partitions pass each other": ((gates, "is_closed", lambda *_, **__: False),),
+    "a backfill forgets its limit": ((Attempts, "_is_full", lambda *_: False),),
+    "a partition that was taken back counts": (
+        (PartitionRow, "ready", property(lambda row: row.version > 0)),
+    ),
+    "an input that is too old counts": ((Readiness, "_counts", lambda self, item, row: row.ready),),
 }
 
 

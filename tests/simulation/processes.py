@@ -9,6 +9,7 @@ from sensorflow.core.messages import AttemptEnded, AttemptStarted, LostAttempt
 from sensorflow.core.states import AttemptState
 from sensorflow.ports import AttemptKey
 from tests.simulation.loop import time_passes
+from tests.simulation.remote import Remote
 from tests.simulation.world import World
 
 _ENDS = (*[AttemptState.SUCCEEDED] * 12, *[AttemptState.FAILED] * 3, AttemptState.SKIPPED)
@@ -34,6 +35,8 @@ class Processes:
     """All processes of the machine."""
 
     world: World
+    #: Where attempts are handed over to.
+    remote: Remote
     alive: list[Process] = field(default_factory=list)
 
     def begin(self, order: StartAttempt, told: Callable[[AttemptState], None]) -> Process:
@@ -64,6 +67,7 @@ class Processes:
         """Let all that runs end soon."""
         for process in self.alive:
             self.world.after(self.world.random.uniform(0.01, 0.5), self.end, process, AttemptState.SUCCEEDED)
+        self.remote.calm_down()
 
 
 class SimulatedExecutor:
@@ -133,6 +137,9 @@ class SimulatedExecutor:
         if key in self._early_verdicts:
             self._ended(key, self._early_verdicts.pop(key))
             return
+        if order.token is not None:
+            self._hand_over(order)
+            return
         process = self._processes.begin(order, lambda state: self._ended(key, state))
         self._attempts[key] = process
         self._report(
@@ -144,6 +151,29 @@ class SimulatedExecutor:
                 pid_started=str(process.pid),
             )
         )
+
+    def _hand_over(self, order: StartAttempt) -> None:
+        """Ask somebody else to do the work; the request, or its answer, may be lost."""
+        world, key = self._world, (order.run_id, order.task, order.number)
+        if world.chance(0.1):
+            self._ended(key, AttemptState.FAILED)
+            return
+        self._processes.remote.take(order)
+        lost = AttemptState.FAILED if world.chance(0.1) else None
+        world.after(world.random.uniform(0.0005, 0.05), self._handed_over, key, lost)
+
+    def _handed_over(self, key: AttemptKey, state: AttemptState | None) -> None:
+        """Let go of an attempt that goes on elsewhere, unless it was stopped or seems to have failed."""
+        state = self._early_verdicts.pop(key, state)
+        if state is not None:
+            self._ended(key, state)
+        elif self.lives:
+            self._let_go(key)
+
+    def _let_go(self, key: AttemptKey) -> None:
+        del self._attempts[key]
+        if not self._attempts:
+            self._empty.set()
 
     def _stop(self, key: AttemptKey, state: AttemptState) -> None:
         process = self._attempts[key]
@@ -157,10 +187,8 @@ class SimulatedExecutor:
     def _ended(self, key: AttemptKey, state: AttemptState) -> None:
         if not self.lives:
             return
-        del self._attempts[key]
         self._report_end(key, state)
-        if not self._attempts:
-            self._empty.set()
+        self._let_go(key)
 
     def _report_end(self, key: AttemptKey, state: AttemptState) -> None:
         run_id, task, number = key

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import aiomqtt
 
-from sensorflow.core.messages import DeclaredReady, Message
+from sensorflow.core.messages import Answer, DeclaredReady, Message
 from sensorflow.core.vocabulary import Event
 from sensorflow.sensors.mqtt_connection import BrokerUrl, NotConnectedError
 from tests.simulation.ledger import Fact, Ledger
@@ -23,7 +23,7 @@ _TIMEOUT_S = 5.0
 class Server(Protocol):
     """Where clients post to."""
 
-    def request(self, message: Message, answer: Callable[[int], None]) -> bool:
+    def request(self, message: Message, answer: Callable[[int, Answer], None]) -> bool:
         """Take a request; False where nobody listens."""
 
 
@@ -54,7 +54,7 @@ class Client:
         message = DeclaredReady(event=event, dataset=fact.dataset, partition=fact.partition, part=fact.part)
         self.server.request(message, self._answer)
 
-    def _answer(self, status: int) -> None:
+    def _answer(self, status: int, _: Answer) -> None:
         if status == 202:
             self.ledger.acknowledged(self.fact)
             if not self.world.chance(0.15):

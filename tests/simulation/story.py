@@ -2,25 +2,25 @@
 
 import logging
 import random
+import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from types import SimpleNamespace
 
 import structlog
-from pydantic import SecretStr
 
 from sensorflow import service as service_module
-from sensorflow.core.definitions import Definitions
-from sensorflow.core.messages import CancelRun, MakeRun, Message, PausePipeline, RetryTasks
-from sensorflow.core.vocabulary import Catchup, Grain, Partitioning, Rule, SensorDefinition
+from sensorflow.core.messages import Answer, PausePipeline
 from sensorflow.sensors import mqtt
-from tests.flows import HOURLY, pipeline, task
-from tests.random_homes import KEYS, WHOLES, change_home, make_home, part_of
+from tests.random_homes import KEYS, WHOLES, part_of
 from tests.simulation.checks import Checks
 from tests.simulation.disk import IO_POINTS
+from tests.simulation.homes import edited, make_story_home
 from tests.simulation.ledger import Fact, Ledger
 from tests.simulation.machine import Machine
-from tests.simulation.senders import Broker, Client, connecting, topic_of
+from tests.simulation.operators import Operators
+from tests.simulation.senders import Broker, Client, connecting
 from tests.simulation.world import Choices, Violation, World
 
 #: For so long things go wrong.
@@ -73,14 +73,14 @@ class Story:
         self.choices = Choices(world.random)
         self.ledger = Ledger(world)
         self.broker = Broker(world, self.ledger)
-        home = _with_schedule(make_home(self.choices), self.choices)
         self.edited: set[str] = set()
         self.machine = Machine(
             world,
             self.ledger,
-            _with_sensors(home),
+            make_story_home(self.choices),
             workers=world.random.choice([100, 1, 2]),
         )
+        self.operators = Operators(world, self.ledger, self.machine)
         self._paused: set[str] = set()
         self._jumped = False
 
@@ -140,7 +140,7 @@ class Story:
             *[self._die_at_step] * 2,
             *[self._refuse_writes] * 2,
             *[self._freeze] * 2,
-            *[self._operate] * 2,
+            *[self.operators.operate] * 4,
             self.machine.stop,
             self._jump,
             self._reload,
@@ -180,36 +180,14 @@ class Story:
 
     def _reload(self) -> None:
         old = self.machine.definitions
-        home = change_home(self.choices, _without_schedule(old))
-        scheduled = {name: each for name, each in old.pipelines.items() if each.schedule}
-        home = replace(home, pipelines={**home.pipelines, **scheduled})
+        home = edited(self.choices, old)
         self.edited |= {name for name, each in home.pipelines.items() if each != old.pipelines[name]}
-        self.machine.reload(_with_sensors(home))
+        self.machine.reload(home)
 
     def _pause(self) -> None:
         name = self.world.random.choice(sorted(self.machine.definitions.pipelines))
         self._paused.add(name)
-        self._ask(PausePipeline(pipeline=name, paused=True))
-
-    def _operate(self) -> None:
-        """Let somebody retry or cancel a run, or make one."""
-        chance = self.world.random
-        store = self.machine.store
-        if store is None or "read" in self.machine.disk.refuses:
-            return
-        runs = store.listing.runs(pipeline=None, partition=None, state=None, before=None, limit=50)
-        if runs and chance.random() < 0.7:
-            run = chance.choice(runs).id
-            operation = chance.choice([RetryTasks(run_id=run), RetryTasks(run_id=run), CancelRun(run_id=run)])
-            self._ask(operation)
-            return
-        definition = chance.choice(list(self.machine.definitions.pipelines.values()))
-        partition = chance.choice(KEYS[definition.partitioning.grain])
-        self._ask(MakeRun(pipeline=definition.name, partition=partition, force=chance.random() < 0.3))
-
-    def _ask(self, message: Message) -> None:
-        self.world.note(f"an operator asks for {message}")
-        self.machine.request(message, lambda status: None)
+        self.operators.pause(name)
 
     # --- the end ---
 
@@ -229,53 +207,12 @@ class Story:
     def _resume(self, name: str) -> None:
         """Ask until it is answered well."""
 
-        def answered(status: int) -> None:
+        def answered(status: int, _: Answer) -> None:
             if status != 202:
                 self.world.after(0.2, self._resume, name)
 
         if not self.machine.request(PausePipeline(pipeline=name, paused=False), answered):
             self.world.after(0.2, self._resume, name)
-
-
-def _with_sensors(home: Definitions) -> Definitions:
-    """Let a sensor bring each dataset from outside."""
-    sensors = {}
-    for name, dataset in home.datasets.items():
-        if name.startswith("d"):
-            takes_part = bool(dataset.complete.parts or dataset.complete.count)
-            rule = Rule(
-                dataset=name,
-                partition=None if dataset.partitioning.grain is Grain.NONE else "data.partition",
-                part="data.part" if takes_part else None,
-            )
-            # What has no id is known by its content for longer than any clock goes wrong.
-            sensors["-", f"s_{name}"] = SensorDefinition(
-                pipeline="-",
-                name=f"s_{name}",
-                kind="mqtt",
-                rule=rule,
-                options=mqtt.MqttOptions(url=SecretStr("mqtt://broker"), topic=topic_of(f"s_{name}")),
-                dedupe_s=86_400,
-            )
-    return replace(home, sensors=sensors)
-
-
-def _with_schedule(home: Definitions, choices: Choices) -> Definitions:
-    """Add a pipeline that fires by the clock, now and then."""
-    if choices.number(0, 2):
-        return home
-    made = pipeline(
-        "scheduled",
-        task("tick"),
-        partitioning=choices.one([HOURLY, Partitioning(Grain.NONE)]),
-        schedule=choices.one(["* * * * *", "10 * * * *"]),
-        catchup=choices.one(list(Catchup)),
-    )
-    return replace(home, pipelines={**home.pipelines, made.name: made})
-
-
-def _without_schedule(home: Definitions) -> Definitions:
-    return replace(home, pipelines={name: each for name, each in home.pipelines.items() if not each.schedule})
 
 
 @contextmanager
@@ -295,9 +232,12 @@ def _no_other_chance(world: World) -> Iterator[None]:
     before, new_id, connected = random.getstate(), service_module._new_id, mqtt.connected
     random.seed(world.seed)
     service_module._new_id = lambda: f"{world.number():08}"
+    tokens = SimpleNamespace(token_urlsafe=lambda: f"token-{world.number()}")
+    service_module.secrets = tokens  # type: ignore[attr-defined]
     try:
         yield
     finally:
         random.setstate(before)
         service_module._new_id = new_id
+        service_module.secrets = secrets  # type: ignore[attr-defined]
         mqtt.connected = connected
