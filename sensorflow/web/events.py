@@ -180,7 +180,7 @@ async def _listed(
     after, before = _bounds(query)
     bounds: _Bounds = {"after": after, "before": before, "state": query.state, "limit": query.limit + 1}
     if query.dataset is not None:
-        pages = [api.store.listing.events(dataset=query.dataset, **bounds)]
+        pages = [_of_dataset(api, query.dataset, bounds)]
         if query.state in (None, EventState.REJECTED):
             pages.append(await _rejected_for(api, query.dataset, bounds))
         return _together(pages, bounds)
@@ -191,9 +191,16 @@ def _rows_of(api: Api, caller: Caller, own: Collection[str] | None, bounds: _Bou
     listing = api.store.listing
     if own is None:
         return listing.events(dataset=None, **bounds)
-    pages = [listing.events(dataset=dataset, **bounds) for dataset in own]
+    pages = [_of_dataset(api, dataset, bounds) for dataset in own]
     pages += [listing.odd_events_of(pipeline, **bounds) for pipeline in caller.pipelines or ()]
     return _together(pages, bounds)
+
+
+def _of_dataset(api: Api, dataset: str, bounds: _Bounds) -> list[EventRow]:
+    """Return what brought a dataset something."""
+    if bounds["state"] not in (None, EventState.ACCEPTED):
+        return []  # That is accepted; to find that none of them is not, all would be looked at.
+    return api.store.listing.events(dataset=dataset, **bounds)
 
 
 def _together(pages: list[list[EventRow]], bounds: _Bounds) -> list[EventRow]:
