@@ -1,4 +1,4 @@
-# make demo | test | bench | torture | cover | mutants | lint | format | clean; see CONTRIBUTING.md.
+# make demo | test | bench | torture | cover | mutants | audit | lint | format | clean; see CONTRIBUTING.md.
 # PYTHON=python3.12 names the Python to build .venv with, ARGS="--once" is handed on to what is run.
 PYTHON ?= python3
 ARGS ?=
@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 # SLOW=1 or CI=true: the slow tests too.
 MARKS := $(if $(filter 1 true,$(CI) $(SLOW)),,-m "not slow")
 
-.PHONY: help demo test bench torture cover mutants lint format clean
+.PHONY: help demo test bench torture cover mutants audit lint format clean
 .NOTPARALLEL:
 
 help:
@@ -18,6 +18,7 @@ help:
 	@echo "make bench   how fast it is, beside what the machine allows; ARGS=--short takes some minutes"
 	@echo "make cover   the branches of sensorflow/core that the unit tests do not take"
 	@echo "make mutants the mistakes put into the heart of the core that no test notices; an hour or two"
+	@echo "make audit   what bandit finds grave in the code, and known holes in what it stands on"
 	@echo "make lint    formatting, lint, types, layers"
 	@echo "make format  put the code in the form that lint wants"
 	@echo "make clean   remove .venv, caches and builds"
@@ -44,6 +45,12 @@ mutants: $(VENV)/dev.stamp
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'mutmut>=3.8,<4'
 	@$(BIN)/mutmut run $(ARGS)
 	@$(BIN)/mutmut results
+
+# No dependencies of development either; what is known of versions is asked of PyPI, which not every machine reaches.
+audit: $(VENV)/dev.stamp
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'bandit>=1.9,<2' 'pip-audit>=2.10,<3'
+	$(BIN)/bandit --quiet --recursive sensorflow --severity-level high
+	$(BIN)/pip-audit --skip-editable $(ARGS)
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff format --check .

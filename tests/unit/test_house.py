@@ -188,3 +188,44 @@ def test_an_old_python_is_refused_in_words(tmp_path: Path) -> None:
     assert ended.returncode != 0
     assert "python2 is Python 3.9; sensorflow needs 3.11 or newer" in ended.stderr
     assert not (tmp_path / ".venv").exists()
+
+
+def dangers(file: Path) -> list[str]:
+    """Return where a file takes code or objects out of text or bytes, or hands text to a shell."""
+    found: list[tuple[int, str]] = []
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names = (
+                [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
+            )
+            found += [(node.lineno, name) for name in names if name.split(".")[0] in _UNSAFE_MODULES]
+        elif isinstance(node, ast.Call):
+            name = ast.unparse(node.func)
+            shells = any(k.arg == "shell" and ast.unparse(k.value) != "False" for k in node.keywords)
+            if name in _UNSAFE_CALLS or shells:
+                found.append((node.lineno, name))
+    return [f"{file.relative_to(ROOT)}:{line}: {name}" for line, name in found]
+
+
+_UNSAFE_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "shelve", "marshal", "yaml", "multiprocessing"}
+_UNSAFE_CALLS = {
+    *("eval", "exec", "compile", "os.system", "os.popen", "subprocess.getoutput"),
+    *("create_subprocess_shell", "asyncio.create_subprocess_shell"),
+}
+
+
+def test_nothing_that_came_from_outside_is_made_code_or_an_object() -> None:
+    files = sorted((ROOT / "sensorflow").rglob("*.py"))
+    assert [danger for file in files for danger in dangers(file)] == []
+
+
+def test_the_search_for_dangers_finds_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(globals(), "ROOT", tmp_path)
+    file = tmp_path / "bad.py"
+    file.write_text("import pickle\nfrom shelve import open\neval('1')\nsubprocess.run('x', shell=True)\n")
+    assert dangers(file) == [
+        "bad.py:1: pickle",
+        "bad.py:2: shelve",
+        "bad.py:3: eval",
+        "bad.py:4: subprocess.run",
+    ]
