@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from pydantic import BaseModel
 
 from sensorflow.config.checks import check_names, check_outputs, check_pipeline_cycles, check_times
-from sensorflow.config.datasets import pipeline_partitioning, resolve_datasets
+from sensorflow.config.datasets import GrainProblems, pipeline_partitioning, resolve_datasets
 from sensorflow.config.environment import Environment, StandIns
 from sensorflow.config.files import SourceFile, SourceText, read_file
 from sensorflow.config.kinds import PASSIVE_KINDS
@@ -85,18 +85,13 @@ class _Compiler:
         check_outputs(list(zip(names, files, strict=True)), self.problems)
         check_pipeline_cycles(list(zip(names, files, strict=True)), self.problems)
 
-        # Where a file is broken nobody can tell whether others fit to what it would say.
-        tells_all = None not in read and None not in read_shared
-        tells_all = tells_all and all(file.tells_all_datasets for file in files)
-        tells_all = tells_all and all(file.tells_all_datasets for file in shared_files)
-        grain_problems = self.problems if tells_all else []
-        datasets = resolve_datasets(files, shared_files, grain_problems)
+        grains = GrainProblems(read, read_shared, self.problems)
+        datasets = resolve_datasets(files, shared_files, grains)
 
         found = [
-            self._pipeline(name, file, datasets, grain_problems)
-            for name, file in zip(names, files, strict=True)
+            self._pipeline(name, file, datasets, grains) for name, file in zip(names, files, strict=True)
         ]
-        sensors = self._sensors(names, files, shared_files, datasets, grain_problems)
+        sensors = self._sensors(names, files, shared_files, datasets, grains)
         if self.problems:
             return None
         definitions = Definitions({p.name: p for p in found}, datasets, sensors)
@@ -119,7 +114,7 @@ class _Compiler:
         name: str,
         file: SourceFile[PipelineFile],
         datasets: Mapping[str, DatasetDefinition],
-        grain_problems: list[Problem],
+        grains: GrainProblems,
     ) -> PipelineDefinition:
         section, own = file.model, pipeline_partitioning(file.model)
         start = end = None
@@ -129,7 +124,7 @@ class _Compiler:
         return PipelineDefinition(
             name=name,
             partitioning=own,
-            tasks=compile_tasks(file, own, datasets, self.problems, grain_problems),
+            tasks=compile_tasks(file, own, datasets, self.problems, grains),
             description=section.description,
             start=start,
             end=end,
@@ -176,9 +171,9 @@ class _Compiler:
         files: Sequence[SourceFile[PipelineFile]],
         shared_files: Sequence[SourceFile[SharedFile]],
         datasets: Mapping[str, DatasetDefinition],
-        grain_problems: list[Problem],
+        grains: GrainProblems,
     ) -> dict[tuple[str, str], SensorDefinition]:
-        compiler = SensorCompiler(self.environment, self.kinds, datasets, self.problems, grain_problems)
+        compiler = SensorCompiler(self.environment, self.kinds, datasets, self.problems, grains)
         found: dict[tuple[str, str], SensorDefinition] = {}
         for name, file in zip(names, files, strict=True):
             found |= {(name, s.name): s for s in compiler.sensors(name, file)}

@@ -30,6 +30,31 @@ class Claim:
     definition: DatasetDefinition
 
 
+class GrainProblems:
+    """Takes what is wrong with the grain of a dataset, where the files say what that is.
+
+    Where something is broken that may say it, nobody can tell whether the rest fits.
+    """
+
+    def __init__(
+        self,
+        pipelines: Sequence[SourceFile[PipelineFile] | None],
+        shared: Sequence[SourceFile[SharedFile] | None],
+        problems: list[Problem],
+    ) -> None:
+        files = [file for file in (*pipelines, *shared) if file is not None]
+        self._problems = problems
+        self._untold = {name for file in files for name in file.untold()}
+        #: What is said outright; a file that could not be read at all may say of any other what it is.
+        self._defined = {name for file in files for name in file.names("datasets")}
+        self._are_all_read = len(files) == len(pipelines) + len(shared)
+
+    def of(self, dataset: str) -> list[Problem]:
+        """Return the list that takes what is wrong with the grain of a dataset."""
+        is_said = self._are_all_read or dataset in self._defined
+        return self._problems if is_said and dataset not in self._untold else []
+
+
 def pipeline_partitioning(pipeline: PipelineFile) -> Partitioning:
     """Return how a pipeline is cut into partitions."""
     return partitioning(pipeline.partition, pipeline.timezone)
@@ -51,13 +76,14 @@ def leaves(items: Iterable[object], path: Path) -> Iterator[tuple[DatasetItem, P
 def resolve_datasets(
     pipelines: Sequence[SourceFile[PipelineFile]],
     shared: Sequence[SourceFile[SharedFile]],
-    problems: list[Problem],
+    grains: GrainProblems,
 ) -> dict[str, DatasetDefinition]:
     """Return all datasets that any file names; claims that differ are problems."""
     defined, output, read, fed = (_by_name(claims) for claims in _claims(pipelines, shared))
-    problems += (each for claims in defined.values() for each in _expected_at_no_time(claims))
     datasets = {}
     for name in dict.fromkeys((*defined, *output, *read, *fed)):
+        problems = grains.of(name)
+        problems += _expected_at_no_time(defined.get(name, []))
         claims = defined.get(name) or output.get(name) or read.get(name) or fed[name]
         first = claims[0]
         datasets[name] = first.definition
@@ -66,7 +92,7 @@ def resolve_datasets(
                 problems.append(_difference(first, other))
                 break
         problems += _outputs_of_another_grain(first, output.get(name, []), is_defined=name in defined)
-    problems += _undefined(shared, datasets)
+    _check_fed(shared, datasets, grains)
     return datasets
 
 
@@ -178,11 +204,15 @@ def _outputs_of_another_grain(first: Claim, outputs: list[Claim], *, is_defined:
             yield output.document.problem(output.path, message)
 
 
-def _undefined(
-    shared: Sequence[SourceFile[SharedFile]], datasets: Mapping[str, DatasetDefinition]
-) -> Iterator[Problem]:
+def _check_fed(
+    shared: Sequence[SourceFile[SharedFile]],
+    datasets: Mapping[str, DatasetDefinition],
+    grains: GrainProblems,
+) -> None:
+    """Find shared sensors for datasets that nothing defines or reads."""
     for file in shared:
         for name, sensor in file.model.sensors.items():
             if sensor.dataset not in datasets:
                 message = f'expected a dataset that a file defines or reads, found "{sensor.dataset}"'
-                yield file.document.problem(("sensors", name, "dataset"), message)
+                problem = file.document.problem(("sensors", name, "dataset"), message)
+                grains.of(sensor.dataset).append(problem)

@@ -1,6 +1,6 @@
 """One definition file, read as far as it can be: what is wrong is reported, the rest is used."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -48,15 +48,30 @@ class SourceFile(Generic[FileModel]):
         entries = self.document.value((section,))
         return list(entries) if isinstance(entries, dict) else []
 
-    @property
-    def tells_all_datasets(self) -> bool:
-        """Tell whether nothing that is broken can say what a dataset is."""
-        return not any(
-            path[0] in ("datasets", "partition", "timezone")
-            or path == ("tasks",)
-            or (path[0] == "tasks" and self.document.value((*path, "outputs")))
-            for path in self.broken
-        )
+    def untold(self) -> set[str]:
+        """Return the datasets of which what is broken may say what they are."""
+        found: set[str] = set()
+        for path in self.broken:
+            if path[0] == "datasets" and len(path) > 1:
+                found.add(str(path[1]))
+            elif path[0] in ("datasets", "partition", "timezone") or path == ("tasks",):
+                found |= set(_texts(self.document.tree))  # Whatever else it names, no harm is done.
+            elif path[0] == "tasks":
+                found |= set(_texts(self.document.value((*path, "outputs"))))
+        return found
+
+
+def _texts(tree: JsonValue) -> Iterator[str]:
+    """Yield all keys and texts of a tree."""
+    if isinstance(tree, str):
+        yield tree
+    elif isinstance(tree, dict):
+        for key, value in tree.items():
+            yield str(key)
+            yield from _texts(value)
+    elif isinstance(tree, list):
+        for value in tree:
+            yield from _texts(value)
 
 
 def read_file(

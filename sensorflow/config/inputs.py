@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import TypeAlias
 
+from sensorflow.config.datasets import GrainProblems
 from sensorflow.config.models import AllItem, AnyItem, AtLeastItem, ByDimension, DatasetItem, Last, Offset
 from sensorflow.config.partitions import described, key_dimensions, plain
 from sensorflow.config.problems import suggestion
@@ -100,14 +101,15 @@ class InputCompiler:
         own: Partitioning,
         datasets: Mapping[str, DatasetDefinition],
         problems: list[Problem],
-        grain_problems: list[Problem],
+        grains: GrainProblems,
     ) -> None:
         self.document = document
         self.own = own
         self.datasets = datasets
         self.problems = problems
-        #: Takes what is wrong only if `datasets` is all that the files would say.
-        self.grain_problems = grain_problems
+        self.grains = grains
+        #: Takes what is wrong with the dataset that is looked at.
+        self.grain_problems: list[Problem] = []
 
     def inputs(self, items: Sequence[_Item], path: Path) -> tuple[Input, ...]:
         """Return the conditions of an `inputs` list."""
@@ -126,6 +128,7 @@ class InputCompiler:
         return InputGroup(needed=item.at_least, members=self.inputs(item.of, (*path, "of")))
 
     def _leaf(self, item: DatasetItem, path: Path) -> DatasetInput:
+        self.grain_problems = self.grains.of(item.dataset)
         way = self._way(item, path)
         selection = self._selection(item, way, path)
         if selection is not None:

@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 from pydantic import BaseModel, ValidationError
 
+from sensorflow.config.datasets import GrainProblems
 from sensorflow.config.environment import Environment
 from sensorflow.config.files import SourceFile
 from sensorflow.config.models import PipelineFile, Sensor, SharedFile
@@ -45,14 +46,15 @@ class SensorCompiler:
         kinds: Mapping[str, type[BaseModel]],
         datasets: Mapping[str, DatasetDefinition],
         problems: list[Problem],
-        grain_problems: list[Problem],
+        grains: GrainProblems,
     ) -> None:
         self.environment = environment
         self.kinds = kinds
         self.datasets = datasets
         self.problems = problems
-        #: Takes what is wrong only if `datasets` is all that the files would say.
-        self.grain_problems = grain_problems
+        self.grains = grains
+        #: Takes what is wrong with the dataset that is looked at.
+        self.grain_problems: list[Problem] = []
 
     def sensors(
         self, pipeline: str, file: SourceFile[PipelineFile] | SourceFile[SharedFile]
@@ -104,6 +106,7 @@ class SensorCompiler:
             self.problems.append(document.problem(place, self.environment.hide(error.message)))
 
     def _rule(self, document: Document, path: Path, section: Sensor) -> Rule:
+        self.grain_problems = self.grains.of(section.dataset)
         partition, part = _partition_sources(section), _source(section.part)
         template = (section.model_extra or {}).get("path")
         dataset = self.datasets.get(section.dataset)

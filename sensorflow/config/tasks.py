@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from sensorflow.config.datasets import GrainProblems
 from sensorflow.config.files import SourceFile
 from sensorflow.config.inputs import InputCompiler
 from sensorflow.config.models import Defaults, PipelineFile, Retries, Task
@@ -24,18 +25,18 @@ def compile_tasks(
     own: Partitioning,
     datasets: Mapping[str, DatasetDefinition],
     problems: list[Problem],
-    grain_problems: list[Problem],
+    grains: GrainProblems,
 ) -> dict[str, TaskDefinition]:
     """Return the tasks of a pipeline.
 
     Args:
         own: The pipeline's partitioning.
-        grain_problems: Takes what is wrong only if `datasets` is all that the files would say.
+        grains: Takes what is wrong between the grains.
     """
     if not file.names("tasks") and ("tasks",) not in file.broken:
         problems.append(file.document.problem(("tasks",), "expected at least one task, found nothing"))
     _check_after(file, problems)
-    compiler = InputCompiler(file.document, own, datasets, problems, grain_problems)
+    compiler = InputCompiler(file.document, own, datasets, problems, grains)
     return {
         name: TaskDefinition(
             name=name,

@@ -118,6 +118,49 @@ def test_nothing_is_said_about_grains_that_a_broken_file_may_define() -> None:
     ]
 
 
+_NO_GRAIN = "expected one of none, hourly, daily, weekly, monthly, key, {keys: [...]} or {several: {...}}"
+
+
+def test_all_that_is_wrong_is_told_at_once_though_a_grain_is_broken() -> None:
+    assert wrong(
+        {
+            "pipelines/a.yaml": "partition: dayly\ntasks: {t: {run: x, inputs: [d, {dataset: e, partitions: all}]}}",
+            "pipelines/b.yaml": "tasks: {t: {run: x, inputs: [f, {dataset: d, partitions: all}]}}",
+            "pipelines/c.yaml": "partition: hourly\ntasks: {t: {run: x, inputs: [f]}}",
+            "pipelines/g.yaml": (
+                "datasets: {g: {partition: yearly}, h: {partition: monthly}}\n"
+                "tasks: {t: {run: x, inputs: [{dataset: g, partitions: all}, {dataset: h, partitions: all}]}}"
+            ),
+            "sensors/s.yaml": "sensors: {s: {type: events, dataset: lonely, partition: id}}",
+        }
+    ) == [
+        f'pipelines/a.yaml:1:12: partition: {_NO_GRAIN}, found "dayly"',
+        "pipelines/c.yaml:2:30: tasks.t.inputs.0: expected f to be daily in UTC, as at pipelines/b.yaml:1:30, "
+        'found hourly; say under "datasets" what f is',
+        f'pipelines/g.yaml:1:27: datasets.g.partition: {_NO_GRAIN}, found "yearly"',
+        "pipelines/g.yaml:2:86: tasks.t.inputs.1.partitions: expected one of containing, latest, {last: n}, "
+        "{offset: n}, because h is monthly in UTC, the pipeline daily in UTC, found all",
+        'sensors/s.yaml:1:38: sensors.s.dataset: expected a dataset that a file defines or reads, found "lonely"',
+    ]
+
+
+def test_of_a_file_that_cannot_be_read_at_all_nothing_is_expected_but_what_others_say_outright_holds() -> (
+    None
+):
+    assert wrong(
+        {
+            "pipelines/a.yaml": "tasks: {t: {run: x",
+            "pipelines/b.yaml": (
+                "datasets: {h: {partition: monthly}}\n"
+                "tasks: {t: {run: x, inputs: [{dataset: d, partitions: all}, {dataset: h, partitions: all}]}}"
+            ),
+        }
+    )[1:] == [
+        "pipelines/b.yaml:2:86: tasks.t.inputs.1.partitions: expected one of containing, latest, {last: n}, "
+        "{offset: n}, because h is monthly in UTC, the pipeline daily in UTC, found all"
+    ]
+
+
 # How a pipeline reads a dataset
 
 
