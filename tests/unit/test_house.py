@@ -49,6 +49,11 @@ def test_every_make_command_that_is_told_is_a_target(document: str) -> None:
     assert set(told) <= targets
 
 
+def test_the_readme_shows_the_demos_terminal() -> None:
+    (picture,) = re.findall(r"!\[The demo's terminal: [^]]*\]\(([^)]+)\)", (ROOT / "README.md").read_text())
+    assert "week_in_review" in (ROOT / picture).read_text()
+
+
 def test_every_layer_of_the_import_contract_is_there() -> None:
     (contract,) = (c for c in project()["tool"]["importlinter"]["contracts"] if c["type"] == "layers")
     assert contract["exhaustive"] is True
