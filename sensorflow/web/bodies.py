@@ -62,7 +62,9 @@ async def read_body(request: web.Request, limit: int) -> bytes:
         detail = f"expected the body within {allowed_s:g} s and {_SLOWEST} bytes a second"
         raise ProblemError(HTTPStatus.REQUEST_TIMEOUT, detail) from None
     except web.RequestPayloadError as error:
-        raise bad_request(f"expected a body as its headers announce it: {error}") from None
+        expected, found = "a body as its headers announce it", " ".join(str(error).split())
+        place = ErrorPlace(where="", expected=expected, found=found)
+        raise bad_request(f"expected {expected}, found: {found}", place) from None
     return bytes(body)
 
 

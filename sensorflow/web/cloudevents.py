@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from urllib.parse import unquote
 
+from sensorflow.core.iso8601 import read_iso_8601
 from sensorflow.core.vocabulary import Event, JsonValue
 from sensorflow.web.bodies import parse_json, sent_text
 from sensorflow.web.problems import shown
@@ -163,6 +164,13 @@ def _wrong_text(name: str, value: JsonValue) -> ErrorPlace | None:
 def _is_timestamp(value: str) -> bool:
     try:
         return datetime.fromisoformat(value).tzinfo is not None
+    except ValueError:  # Small letters and leap seconds are rare, and a slower way reads them.
+        return _is_rare_timestamp(value)
+
+
+def _is_rare_timestamp(value: str) -> bool:
+    try:
+        return read_iso_8601(value).offset is not None
     except ValueError:
         return False
 

@@ -9,6 +9,7 @@ from aiohttp import web
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import to_json
 
+from sensorflow.core.iso8601 import read_iso_8601
 from sensorflow.core.messages import EventState
 from sensorflow.core.states import AttemptState, RunState, TaskState
 from sensorflow.core.vocabulary import JsonValue
@@ -45,7 +46,7 @@ def iso_time(text: str) -> str:
         ValueError: it is none.
     """
     try:
-        datetime.fromisoformat(text)
+        read_iso_8601(text)
     except ValueError:
         raise ValueError("expected a time as 2013-03-08T05:00:00Z") from None
     return text

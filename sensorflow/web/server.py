@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import structlog
 from aiohttp import web
+from aiohttp.http_exceptions import ContentEncodingError
 from aiohttp.web_protocol import RequestHandler
 from uuid_utils import uuid7
 
@@ -21,6 +22,11 @@ from sensorflow.web.problems import ProblemError
 
 log = structlog.get_logger(__name__)
 
+_PACKED_OTHERWISE = ProblemError(
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    "expected a body that is packed by gzip or deflate, or not at all; found one that is packed otherwise",
+    headers={"Accept-Encoding": "gzip, deflate"},
+)
 #: What an idle connection may be kept for its next request: longer than proxies keep theirs, so that it is
 #: not closed under a request that is on its way.
 _KEEPALIVE_S = 75.0
@@ -153,7 +159,10 @@ class _Protocol(RequestHandler):
         request_id = str(uuid7())
         reason = (message or "").partition("\n")[0].rstrip(":. ") or "bytes that are none"
         log.debug("a request could not be parsed", request_id=request_id, error=reason)
-        found = ProblemError(HTTPStatus(status), f"expected a request of HTTP/1.1, found: {reason}")
+        if isinstance(exc, ContentEncodingError):
+            found = _PACKED_OTHERWISE
+        else:
+            found = ProblemError(HTTPStatus(status), f"expected a request of HTTP/1.1, found: {reason}")
         response = problems.response(found, request_id)
         response.headers["X-Request-Id"] = request_id
         response.force_close()

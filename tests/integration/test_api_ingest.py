@@ -257,6 +257,20 @@ async def test_what_is_no_cloudevent_is_400_with_its_place_and_not_stored(
     assert event_count(service) == 0
 
 
+@pytest.mark.parametrize(
+    "time", ["2026-03-08t05:00:00z", "2016-12-31T23:59:60Z", "2026-03-08T05:00:00.123456789+05:30"]
+)
+async def test_times_may_be_written_in_every_way_of_rfc_3339(
+    client: aiohttp.ClientSession, time: str
+) -> None:
+    body = json.dumps(order("x", time=time)).encode()
+    async with client.post("/api/v1/events", data=body, headers=STRUCTURED) as response:
+        assert response.status == 202
+    assert (await post(client, "/api/v1/ready", {"dataset": "orders", "partition": DAY, "time": time}))[
+        0
+    ] == 202
+
+
 async def test_base64_data_of_json_is_read_as_json(client: aiohttp.ClientSession) -> None:
     event = order("packed", data_base64="eyJkYXkiOiAiMjAyNi0wMy0wOCIsICJyZWdpb24iOiAiZXUifQ==")
     del event["data"]

@@ -86,6 +86,28 @@ async def test_what_is_no_request_is_answered_with_a_problem(service: Running, r
     assert document["detail"].startswith("expected a request of HTTP/1.1, found: ")
 
 
+@pytest.mark.parametrize("packing", ["br", "zstd"])
+async def test_a_body_that_is_packed_as_nobody_here_unpacks_is_415(service: Running, packing: str) -> None:
+    head = b"POST /api/v1/ready HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    response = await sent(
+        service, head + f"Content-Encoding: {packing}\r\nContent-Length: 2\r\n\r\n{{}}".encode()
+    )
+    document = json.loads(response.read())
+    assert (response.status, response.getheader("Content-Type")) == (415, PROBLEM)
+    assert response.getheader("Accept-Encoding") == "gzip, deflate"
+    assert "packed by gzip or deflate" in document["detail"]
+
+
+async def test_a_body_that_is_not_packed_as_it_says_is_400_with_its_place(
+    client: aiohttp.ClientSession,
+) -> None:
+    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    async with client.post("/api/v1/ready", data=b"no gzip", headers=headers) as response:
+        document = await response.json(content_type=PROBLEM)
+    assert (response.status, len(document["errors"]), document["errors"][0]["where"]) == (400, 1, "")
+    assert "\n" not in document["detail"]
+
+
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
