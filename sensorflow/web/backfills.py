@@ -19,7 +19,7 @@ from sensorflow.web.api import API, Api
 from sensorflow.web.operations import sent_partition
 from sensorflow.web.parameters import PageQuery
 from sensorflow.web.pipelines import known_pipeline
-from sensorflow.web.problems import ProblemError, not_found, shown, unprocessable
+from sensorflow.web.problems import ProblemError, not_found, shown, unprocessable, unusable
 from sensorflow.web.requests import BackfillBody, ReasonBody
 from sensorflow.web.routes import Routes
 from sensorflow.web.runs import wait_schema
@@ -76,9 +76,12 @@ async def start_backfill(request: web.Request, body: BackfillBody) -> web.Respon
         force=body.force,
         reason=body.reason,
     )
-    if body.dry_run:
-        return answer(await _planned(api, message))
-    made = await api.submit(message)
+    try:
+        if body.dry_run:
+            return answer(await _planned(api, message))
+        made = await api.submit(message)
+    except PartitionError as error:
+        raise _out_of_reach(body, partitions, error) from None
     assert isinstance(made, Made), "a backfill is answered with its id"
     found = _backfill(api, _row(api, made.id))
     return answer(found, HTTPStatus.CREATED, {"Location": f"/api/v1/backfills/{made.id}"})
@@ -179,7 +182,7 @@ def _ranged(pipeline: PipelineDefinition, first: str, last: str) -> tuple[str, .
     try:
         keys = between(ranged, start, end)
     except PartitionError as error:
-        raise unprocessable(f"/to: {error}") from None
+        raise unusable(error, "/to", last) from None
     found = (partition for key in keys for partition in _expanded(pipeline, ranged, key))
     return tuple(islice(found, MOST + 1))  # One too many is enough to be refused.
 
@@ -199,6 +202,13 @@ def _expanded(pipeline: PipelineDefinition, ranged: Partitioning, key: str) -> t
 def _start(partitioning: Partitioning, key: str) -> float:
     found = bounds(partitioning, key)
     return found.start if found else 0.0  # Sorted by this, keys without a time keep their order.
+
+
+def _out_of_reach(body: BackfillBody, partitions: Sequence[str], error: PartitionError) -> ProblemError:
+    """Return the answer to partitions that are too many, or of which one is outside of the pipeline's."""
+    expected, _, found = str(error).removeprefix("expected ").partition(", found ")
+    end = "/from" if found == partitions[0] else "/to"
+    return _wrong("/partitions" if body.partitions is not None else end, expected, found)
 
 
 def _wrong(where: str, expected: str, found: str) -> ProblemError:

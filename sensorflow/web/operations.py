@@ -34,9 +34,11 @@ async def make_run(request: web.Request, body: RunBody) -> web.Response:
     require_pipeline(caller_of(request), body.pipeline)
     pipeline = known_pipeline(api, body.pipeline)
     partition = sent_partition(pipeline.partitioning, body.partition, "/partition")
-    made = await api.submit(
-        MakeRun(pipeline=pipeline.name, partition=partition, force=body.force, reason=body.reason)
-    )
+    message = MakeRun(pipeline=pipeline.name, partition=partition, force=body.force, reason=body.reason)
+    try:
+        made = await api.submit(message)
+    except PartitionError as error:  # It lies outside of what the pipeline runs for.
+        raise unusable(error, "/partition", body.partition) from None
     assert isinstance(made, Made), "a run that is asked for is answered with its id"
     run = api.store.reader.run(made.id)
     assert run is not None, "a run that was made is stored"

@@ -157,7 +157,7 @@ async def test_a_backfill_that_cannot_be_is_refused_dry_or_not(
 ) -> None:
     for dry_run in (True, False):
         found, problem = await post(client, "backfills", {**body, "dry_run": dry_run})
-        assert (found, bool(problem["detail"])) == (status, True)
+        assert (found, bool(problem["detail"]), "errors" in problem) == (status, True, status == 422)
     assert (await get(client, "runs"))[1]["items"] == []
 
 

@@ -89,7 +89,7 @@ async def test_a_run_that_has_ended_runs_again_as_its_next_generation(
         ({"pipeline": "nobody"}, 404, None),
         ({"pipeline": "gated"}, 422, "/partition"),
         ({"pipeline": "gated", "partition": "someday"}, 422, "/partition"),
-        ({"pipeline": "gated", "partition": "2025-12-31"}, 422, None),
+        ({"pipeline": "gated", "partition": "2025-12-31"}, 422, "/partition"),
         ({"pipeline": "whole", "partition": DAY}, 422, "/partition"),
         ({"pipeline": "gated", "partition": DAY, "forced": True}, 422, "/forced"),
         ({"pipeline": "gated", "partition": DAY, "force": "yes"}, 422, "/force"),
