@@ -57,6 +57,13 @@ def test_an_unset_name_is_the_only_thing_said_about_its_value() -> None:
     ]
 
 
+def test_an_unset_secret_is_not_said_to_be_no_base64() -> None:
+    text = 'sensors: {s: {type: webhook, auth: {scheme: standard-webhooks, secret: "${STD}"}, dataset: d, partition: id}}\ntasks: {t: {run: x, inputs: [d]}}'
+    assert [line.partition(": ")[2] for line in wrong_in_pipeline(text)] == [
+        "sensors.s.auth.secret: expected the environment variable STD to be set, found it unset"
+    ]
+
+
 @pytest.mark.parametrize("text", ["${", "${1A}", "${A:-b}", "a ${A B}", "${}"])
 def test_a_reference_without_a_name_is_an_error(text: str) -> None:
     (found,) = wrong_in_pipeline(f"tasks: {{t: {{run: x, env: {{A: '{text}'}}}}}}", {"A": "1"})
