@@ -24,6 +24,7 @@ from sensorflow.core.turn import Turn
 from sensorflow.core.vocabulary import Grain, PipelineDefinition, Selection
 
 _FAILED = frozenset({TaskState.FAILED, TaskState.CANCELLED})
+_OPEN = frozenset({TaskState.WAITING, TaskState.QUEUED, TaskState.RUNNING, TaskState.RETRYING})
 _DONE = frozenset({TaskState.SUCCEEDED, TaskState.SKIPPED})
 
 
@@ -124,7 +125,9 @@ def cancel(turn: Turn, message: CancelRun) -> Made:
         ConflictError: it has ended.
     """
     run, pipeline = _run(turn, message.run_id)
-    if run.state in (RunState.SUCCEEDED, RunState.CANCELLED):
+    rows = turn.state.tasks(run.id)
+    # A failed run may still have tasks that wait or go.
+    if not any((rows.get(name) or first_row(pipeline, run, name)).state in _OPEN for name in pipeline.tasks):
         raise ConflictError(f"{place(run)} has ended already: it is {run.state}")
     _keep(turn, "cancel", run=run, reason=message.reason)
     Runs(turn).cancel(pipeline, run, message.reason or "an operator cancelled the run")

@@ -539,6 +539,23 @@ def test_an_ended_run_cannot_be_cancelled() -> None:
         flow.send(CancelRun(run_id="nowhere"))
 
 
+def test_a_failed_run_can_be_cancelled_while_something_of_it_may_still_start() -> None:
+    flow = service(
+        pipeline("p", task("load", same("a")), task("other", same("b")), task("next", after=("load",)))
+    )
+    flow.ready("a", DAY)
+    flow.end(flow.running()[0], AttemptState.FAILED)
+    run_id = run_of(flow, "p", DAY).id
+    flow.send(CancelRun(run_id=run_id))
+    assert flow.task_states("p", DAY) == {
+        "load": TaskState.FAILED,
+        "other": TaskState.CANCELLED,
+        "next": TaskState.BLOCKED,
+    }
+    with pytest.raises(ConflictError, match="has ended already: it is failed"):
+        flow.send(CancelRun(run_id=run_id))
+
+
 def test_a_task_marked_succeeded_makes_its_outputs_ready_and_unblocks_what_is_below() -> None:
     flow = service(
         pipeline("p", task("load", same("a"), outputs=("b",)), task("next", after=("load",))),
