@@ -149,7 +149,8 @@ def _request_id(request: web.Request) -> str:
 
 
 async def _mark_answer(request: web.Request, response: web.StreamResponse) -> None:
-    response.headers["X-Request-Id"] = request[_REQUEST_ID]
+    if _REQUEST_ID in request:  # Else it was refused before, and its answer names it already.
+        response.headers["X-Request-Id"] = request[_REQUEST_ID]
     for name, value in problems.DATA_ONLY.items():
         response.headers.setdefault(name, value)
 

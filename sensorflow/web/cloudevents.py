@@ -3,7 +3,7 @@
 import base64
 import binascii
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from urllib.parse import unquote
 
@@ -61,11 +61,14 @@ def read_binary(headers: Mapping[str, str], content_type: str, body: bytes) -> E
     Raises:
         NoEventError: they make none.
     """
-    document: dict[str, JsonValue] = {
-        name.lower().removeprefix("ce-"): _header_text(name, value)
+    sent = [
+        (name.lower().removeprefix("ce-"), _header_text(name, value))
         for name, value in headers.items()
         if name.lower().startswith("ce-")
-    }
+    ]
+    document: dict[str, JsonValue] = dict(sent)
+    if len(document) < len(sent):
+        raise NoEventError([_sent_twice(sent)])
     if "Content-Type" in headers:
         document["datacontenttype"] = sent_text(headers["Content-Type"])
     if body:
@@ -79,6 +82,13 @@ def read_binary(headers: Mapping[str, str], content_type: str, body: bytes) -> E
         else:
             document["data_base64"] = base64.b64encode(body).decode()
     return read_structured(document)
+
+
+def _sent_twice(sent: Sequence[tuple[str, str]]) -> ErrorPlace:
+    names = [name for name, _ in sent]
+    twice = next(name for name in names if names.count(name) > 1)
+    values = ", ".join(value for name, value in sent if name == twice)
+    return ErrorPlace(where=f"/{twice}", expected=f"one header ce-{twice}", found=shown(values))
 
 
 def _header_text(name: str, value: str) -> str:

@@ -156,17 +156,31 @@ class _Protocol(RequestHandler):
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR or request.writer.output_size:
             return super().handle_error(request, status, exc, message)
         # Whoever reaches the port can send garbage, so it is not worth a line of the log, or a traceback.
-        request_id = str(uuid7())
         reason = (message or "").partition("\n")[0].rstrip(":. ") or "bytes that are none"
-        log.debug("a request could not be parsed", request_id=request_id, error=reason)
+        log.debug("a request could not be parsed", error=reason)
         if isinstance(exc, ContentEncodingError):
             found = _PACKED_OTHERWISE
         else:
             found = ProblemError(HTTPStatus(status), f"expected a request of HTTP/1.1, found: {reason}")
-        response = problems.response(found, request_id)
-        response.headers["X-Request-Id"] = request_id
-        response.force_close()
-        return response
+        return _refusal(found)
+
+    async def finish_response(
+        self, request_obj: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Word what aiohttp refuses before the application is asked: an `Expect` that it does not know."""
+        if isinstance(resp, web.HTTPExpectationFailed):
+            found = f'expected no Expect, or 100-continue, found "{request_obj.headers["Expect"]}"'
+            resp = _refusal(ProblemError(HTTPStatus.EXPECTATION_FAILED, found))
+        return await super().finish_response(request_obj, resp, start_time)
+
+
+def _refusal(problem: ProblemError) -> web.Response:
+    """Return the answer to what no route was asked for; what else comes on the connection is not read."""
+    request_id = str(uuid7())
+    response = problems.response(problem, request_id)
+    response.headers["X-Request-Id"] = request_id
+    response.force_close()
+    return response
 
 
 class _Server(web.Server):

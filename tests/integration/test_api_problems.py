@@ -86,6 +86,16 @@ async def test_what_is_no_request_is_answered_with_a_problem(service: Running, r
     assert document["detail"].startswith("expected a request of HTTP/1.1, found: ")
 
 
+@pytest.mark.parametrize("path", ["/api/v1/ready", "/nothing"])
+async def test_who_expects_what_nobody_knows_is_told_so(service: Running, path: str) -> None:
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nExpect: magic\r\nContent-Length: 2\r\n\r\n"
+    response = await sent(service, head.encode())
+    document = json.loads(response.read())
+    assert (response.status, response.getheader("Content-Type")) == (417, PROBLEM)
+    assert document["request_id"] == response.getheader("X-Request-Id")
+    assert document["detail"] == 'expected no Expect, or 100-continue, found "magic"'
+
+
 @pytest.mark.parametrize("packing", ["br", "zstd"])
 async def test_a_body_that_is_packed_as_nobody_here_unpacks_is_415(service: Running, packing: str) -> None:
     head = b"POST /api/v1/ready HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"

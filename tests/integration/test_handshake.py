@@ -110,3 +110,12 @@ async def test_a_binary_header_that_is_no_text_is_400_with_its_place(client: aio
     message = to_binary_event(sdk_event("1"))
     status, problem = await post(client, message.body, {**message.headers, "ce-source": "%C0%A0"})
     assert (status, [error["where"] for error in problem["errors"]]) == (400, ["/source"])
+
+
+async def test_a_binary_header_that_comes_twice_is_400_with_its_place(client: aiohttp.ClientSession) -> None:
+    message = to_binary_event(sdk_event("1"))
+    headers = [*message.headers.items(), ("ce-id", "2")]
+    async with client.post("/api/v1/events", data=message.body, headers=headers) as response:
+        problem = await response.json(content_type=None)
+    assert (response.status, [error["where"] for error in problem["errors"]]) == (400, ["/id"])
+    assert problem["errors"][0]["found"] == '"1, 2"'
