@@ -1,7 +1,8 @@
 // Pipelines and their newest runs: a table whose last column is drawn, a cell for each run.
+import { columns, edges } from "./columns.js";
 import { link, go } from "./place.js";
 import { SHAPES, State } from "./parts.js";
-import { html, signal, useEffect, useLayoutEffect, useRef, useSignal } from "./ui.js";
+import { html, signal, useEffect, useLayoutEffect, useMemo, useRef, useSignal } from "./ui.js";
 
 const HEIGHT = 18;
 const [NARROWEST, WIDEST] = [11, 18];
@@ -15,7 +16,7 @@ dark.addEventListener("change", () => (ink.value = inks()));
 function inks() {
   const style = getComputedStyle(document.documentElement);
   const of = (name) => style.getPropertyValue(`--${name}`).trim();
-  return Object.fromEntries(["ground", "raised", "text", "retrying", ...Object.keys(STRENGTH)].map((name) => [name, of(name)]));
+  return Object.fromEntries(["ground", "raised", "text", "line", "retrying", ...Object.keys(STRENGTH)].map((name) => [name, of(name)]));
 }
 
 export function Heat({ rows, most }) {
@@ -27,38 +28,40 @@ export function Heat({ rows, most }) {
     seen.observe(head.current);
     return () => seen.disconnect();
   }, []);
+  const newest = edges(rows, Date.now());
   return html`<table class="heat">
-    <thead><tr><th>Pipeline</th><th>Newest</th><th ref=${head}>The newest on the right</th></tr></thead>
-    <tbody>${rows.map((row) => html`<${Row} key=${row.name} row=${row} width=${width.value} most=${most} hover=${hover} />`)}</tbody>
+    <thead><tr><th>Pipeline</th><th>Newest</th><th ref=${head} title="An empty cell: that partition has no run">A column for each partition, the newest on the right</th></tr></thead>
+    <tbody>${rows.map((row) => html`<${Row} key=${row.name} row=${row} width=${width.value} most=${most} edge=${newest[row.grain]} hover=${hover} />`)}</tbody>
   </table>
   <${Tooltip} hover=${hover} />`;
 }
 
-function Row({ row, width, most, hover }) {
+function Row({ row, width, most, edge, hover }) {
   const [newest] = row.recent;
   return html`<tr data-row>
     <th scope="row"><a href=${link(["pipelines", row.name])} title=${row.description || row.name}>${row.name}</a>${row.paused && html` <${State} state="paused" />`}</th>
     <td>${newest ? html`<a href=${link(["runs", newest.id])}><${State} state=${newest.state} /> <span class="mono">${newest.partition ?? ""}</span></a>` : html`<span class="quiet">no run yet</span>`}</td>
-    <td><${Strip} row=${row} width=${width} most=${most} hover=${hover} /></td>
+    <td><${Strip} row=${row} width=${width} most=${most} edge=${edge} hover=${hover} /></td>
   </tr>`;
 }
 
 // The runs of a pipeline in words, for whoever does not see them.
-function spoken({ name, recent }) {
+function spoken({ name, recent }, behind) {
   const counts = new Map();
   for (const { state } of recent) counts.set(state, (counts.get(state) ?? 0) + 1);
   const words = [...counts].map(([state, count]) => `${count} ${state}`).join(", ");
-  return `${name}: ${words ? `of the newest ${recent.length} runs ${words}` : "no runs"}`;
+  return `${name}: ${words ? `of the newest ${recent.length} runs ${words}` : "no runs"}${behind > 0 ? `, ${behind} behind the newest` : ""}`;
 }
 
-function Strip({ row, width, most, hover }) {
+function Strip({ row, width, most, edge, hover }) {
   const canvas = useRef();
   const { recent } = row;
   const cell = Math.max(NARROWEST, Math.min(WIDEST, Math.floor(width / most)));
   const count = Math.max(0, Math.min(most, Math.floor(width / cell)));
   const colours = ink.value;
-  useEffect(() => draw(canvas.current, recent, { cell, count, colours }), [recent, cell, count, colours]);
-  const runAt = (event) => recent[count - 1 - Math.floor(event.offsetX / cell)];
+  const { cells, behind } = useMemo(() => columns(row, count, edge), [recent, count, edge]);
+  useEffect(() => draw(canvas.current, cells, { cell, colours }), [cells, cell, colours]);
+  const runAt = (event) => cells[Math.floor(event.offsetX / cell)];
   const move = (event) => {
     const run = runAt(event);
     hover.value = run ? { run, pipeline: row.name, x: event.clientX, y: event.clientY } : null;
@@ -67,21 +70,26 @@ function Strip({ row, width, most, hover }) {
     const run = runAt(event);
     if (run) go(["runs", run.id]);
   };
-  return html`<canvas ref=${canvas} role="img" aria-label=${spoken(row)} style=${{ width: `${cell * count}px`, height: `${HEIGHT}px` }}
+  return html`<canvas ref=${canvas} role="img" aria-label=${spoken(row, behind)} style=${{ width: `${cell * count}px`, height: `${HEIGHT}px` }}
     onPointerMove=${move} onPointerLeave=${() => (hover.value = null)} onClick=${open}></canvas>`;
 }
 
-function draw(canvas, recent, { cell, count, colours }) {
+function draw(canvas, cells, { cell, colours }) {
   const scale = devicePixelRatio || 1;
-  canvas.width = cell * count * scale;
+  canvas.width = cell * cells.length * scale;
   canvas.height = HEIGHT * scale;
   const pen = canvas.getContext("2d");
   pen.scale(scale, scale);
   pen.font = "600 10px ui-monospace, monospace";
   pen.textAlign = "center";
   pen.textBaseline = "middle";
-  recent.slice(0, count).forEach((run, ago) => {
-    const x = (count - 1 - ago) * cell;
+  cells.forEach((run, column) => {
+    const x = column * cell;
+    if (run === null) {
+      pen.strokeStyle = colours.line;
+      pen.strokeRect(x + 1.5, 1.5, cell - 3, HEIGHT - 3);
+    }
+    if (!run) return;
     const strength = STRENGTH[run.state] ?? 0.3;
     pen.globalAlpha = strength;
     pen.fillStyle = colours[run.state];
