@@ -34,6 +34,13 @@ async def test_instants_in_what_the_service_says_are_shown_in_the_way_that_is_ch
     await expect(row).to_contain_text(re.compile(r"retry 1 of 3 at \d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ, after"))
 
 
+async def test_times_of_runs_are_shown_in_the_zone_of_their_pipeline(opened: Opener, busy_site: Site) -> None:
+    page = await opened(busy_site.url, "#/runs")
+    await page.get_by_role("button", name="Times").click()
+    for run, zone in ((DAY, r" Europe/Berlin$"), ("acme", r"\dZ$")):
+        await expect(page.get_by_role("row", name=run).get_by_role("time")).to_have_text(re.compile(zone))
+
+
 async def test_the_log_of_what_failed_is_open_until_somebody_closes_it(site: Site, opened: Opener) -> None:
     run = await failed_run(site.client, site.service)
     page = await opened(site.url, f"#/runs/{run}")

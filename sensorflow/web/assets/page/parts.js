@@ -155,19 +155,19 @@ function Question({ label, question, path, body = {}, cli, danger, choice, reaso
 const FOLDED = 4;
 
 // What a task waits for, in words: what is late first, many partitions of a dataset as one line.
-export function Waits({ waits }) {
+export function Waits({ waits, zone }) {
   const byDataset = Map.groupBy(waits, (wait) => (wait.kind === "dataset" && wait.partition ? wait.dataset : wait));
   const told = [...byDataset.values()].sort((a, b) => b.some((each) => each.late) - a.some((each) => each.late));
-  return html`<ul class="waits">${told.map((group) => (group.length < FOLDED ? group.map(oneWait) : html`<${FoldedWaits} waits=${group} />`))}</ul>`;
+  return html`<ul class="waits">${told.map((group) => (group.length < FOLDED ? group.map((wait) => oneWait(wait, zone)) : html`<${FoldedWaits} waits=${group} zone=${zone} />`))}</ul>`;
 }
 
-const oneWait = (wait) => html`<li class="wait ${wait.late ? "is-late" : ""}"><${Words} text=${wait.text} /></li>`;
+const oneWait = (wait, zone) => html`<li class="wait ${wait.late ? "is-late" : ""}"><${Words} text=${wait.text} zone=${zone} /></li>`;
 
-function FoldedWaits({ waits }) {
+function FoldedWaits({ waits, zone }) {
   const late = waits.filter((wait) => wait.late).length;
   return html`<li class="wait ${late ? "is-late" : ""}"><details>
     <summary>waiting for ${waits.length} partitions of ${waits[0].dataset}: ${waits[0].partition} to ${waits.at(-1).partition}${late > 0 && `, ${late} of them late`}</summary>
-    <ul>${waits.map(oneWait)}</ul></details></li>`;
+    <ul>${waits.map((wait) => oneWait(wait, zone))}</ul></details></li>`;
 }
 
 // Pages through a list that answers {items, next}.

@@ -140,7 +140,7 @@ function Standing({ pipeline, why, state }) {
             question="It starts when its inputs are there." />`}
     </div>
     ${failed.map((task) => html`<p key=${task.name}><${State} state="failed" /> <a href=${link(["runs", why.run], { task: task.name })}>${task.name}</a> <small>${task.waiting_for[0]?.text}</small></p>`)}
-    ${waits.size > 0 && html`<${Waits} waits=${[...waits.values()].slice(0, WAITS)} />${waits.size > WAITS && html`<p class="quiet">and ${waits.size - WAITS} more</p>`}`}`;
+    ${waits.size > 0 && html`<${Waits} waits=${[...waits.values()].slice(0, WAITS)} zone=${pipeline.timezone} />${waits.size > WAITS && html`<p class="quiet">and ${waits.size - WAITS} more</p>`}`}`;
 }
 
 const seconds = (count) => (count >= 3600 ? `${count / 3600} h` : count >= 60 ? `${count / 60} min` : `${count} s`);

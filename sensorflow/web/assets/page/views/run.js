@@ -6,7 +6,7 @@ import { Log } from "../log.js";
 import { Action, Empty, More, Shown, State, Waits, When, Words } from "../parts.js";
 import { filter, link } from "../place.js";
 import { Timeline } from "../timeline.js";
-import { duration } from "../times.js";
+import { duration, way } from "../times.js";
 import { html, useSignal } from "../ui.js";
 
 const RUN_STATES = ["waiting", "running", "succeeded", "failed", "cancelled"];
@@ -21,6 +21,7 @@ export function Runs({ query }) {
     [pipeline, partition, state, backfill, cursor],
     (kind, data) => kind === "run" && (!pipeline || data.pipeline === pipeline),
   );
+  const zones = useZones();
   const set = (name) => (event) => filter({ [name]: event.target.value.trim(), cursor: undefined });
   return html`<h1>Runs</h1>
     <div class="filters">
@@ -34,27 +35,34 @@ export function Runs({ query }) {
       ? html`<${Empty} command="sensorflow run PIPELINE [PARTITION]">No run is so. A run is made by the first arrival of an input, by a schedule, a backfill, or by hand.<//>`
       : html`<div class="scroll"><table class="cards">
           <thead><tr><th>Run</th><th>State</th><th>Why</th><th>Made</th><th class="number">Took</th></tr></thead>
-          <tbody>${items.map(row)}</tbody></table></div>
+          <tbody>${items.map((run) => row(run, zones.get(run.pipeline)))}</tbody></table></div>
           <${More} next=${next} onMore=${(more) => filter({ cursor: more })} />`}<//>`;
 }
 
-function row(run) {
+// The zone of each pipeline, where times are to be shown in it.
+function useZones() {
+  const wanted = way.value === "zone";
+  const read = useRead(async (signal) => (wanted ? (await get("/pipelines", { limit: 500 }, { signal })).items : []), [wanted]);
+  return new Map((read.value.value ?? []).map((each) => [each.name, each.timezone]));
+}
+
+function row(run, zone) {
   return html`<tr data-row key=${run.id}>
     <td><a href=${link(["runs", run.id])}>${run.pipeline} <span class="mono">${run.partition ?? ""}</span></a>${run.generation > 1 && html` <small>generation ${run.generation}</small>`}</td>
     <td><${State} state=${run.state} />${run.stale && html` <${State} state="stale" />`}</td>
-    <td><${InShort} run=${run} /></td>
-    <td data-label="Made"><${When} at=${run.created_at} /></td>
+    <td><${InShort} run=${run} zone=${zone} /></td>
+    <td data-label="Made"><${When} at=${run.created_at} zone=${zone} /></td>
     <td class="number" data-label="Took">${took(run.started_at, run.ended_at)}</td>
   </tr>`;
 }
 
 // Of why a run is not done the most important, without its circumstances: those are on its own page.
-function InShort({ run }) {
+function InShort({ run, zone }) {
   const failed = run.tasks.filter((task) => task.state === "failed");
   const waits = causes(run);
   if (failed.length + waits.length === 0) return null;
   const [first, more] = failed.length > 0 ? [`${failed[0].name}: ${failed[0].attempts.at(-1)?.error ?? "failed"}`, failed.length - 1] : [waits[0].text.split("; ")[0], waits.length - 1];
-  return html`<${Words} text=${first} />${more > 0 && html` <small>and ${more} more</small>`}`;
+  return html`<${Words} text=${first} zone=${zone} />${more > 0 && html` <small>and ${more} more</small>`}`;
 }
 
 // What is waited for, without what only waits for another task of the run that waits itself.
@@ -80,7 +88,7 @@ export function Run({ id, query }) {
     <h1><a href=${link(["pipelines", run.pipeline], { partition: run.partition })}>${run.pipeline}</a> <span class="mono">${run.partition ?? ""}</span>
       ${" "}<${State} state=${run.state} />${run.stale && html` <${State} state="stale" title="a newer version of an input has come" />`}</h1>
     <p class="quiet">${run.trigger === "event" ? "made by an event" : `made by ${run.trigger}`} <${When} at=${run.created_at} zone=${pipeline?.timezone} />${run.generation > 1 && `, generation ${run.generation}`}${run.ended_at && html`, ended <${When} at=${run.ended_at} zone=${pipeline?.timezone} /> after ${took(run.started_at, run.ended_at)}`}${run.backfill && html`, of <a href=${link(["backfills", run.backfill])}>a backfill</a>`}</p>
-    <${Why} run=${run} />
+    <${Why} run=${run} zone=${pipeline?.timezone} />
     <${Actions} run=${run} />
     ${pipeline && html`<${TaskGraph} run=${run} pipeline=${pipeline} picked=${picked(run, query)} />`}
     <h2>Tasks</h2>
@@ -104,7 +112,7 @@ function picked(run, { task }) {
 }
 
 // First of all in words: what is missing, or what has failed.
-function Why({ run }) {
+function Why({ run, zone }) {
   const waiting = run.tasks.filter((task) => task.waiting_for.some((wait) => wait.kind !== "task") && task.state !== "failed");
   const behind = run.tasks.filter((task) => task.waiting_for.length > 0 && task.state !== "failed" && !waiting.includes(task));
   const failed = run.tasks.filter((task) => task.state === "failed");
@@ -118,9 +126,9 @@ function Why({ run }) {
   return html`<section class="panel" aria-label="Why">
     <h2 style=${{ marginTop: 0 }}>${failed.length > 0 ? "What has failed, and what waits" : "Why it waits"}</h2>
     ${failed.map((task) => html`<p><${State} state="failed" /> <a href=${link(["runs", run.id], { task: task.name })}>${task.name}</a>: ${task.attempts.at(-1)?.error ?? "failed"} <small>attempt ${task.attempts.at(-1)?.number}</small></p>`)}
-    ${[...groups.values()].map(({ names, waits }) => html`<div><strong>${names.join(", ")}</strong><${Waits} waits=${waits} /></div>`)}
+    ${[...groups.values()].map(({ names, waits }) => html`<div><strong>${names.join(", ")}</strong><${Waits} waits=${waits} zone=${zone} /></div>`)}
     ${behind.length > 0 && html`<details><summary>${behind.length === 1 ? `${behind[0].name} comes` : `${few(behind)} come`} after ${waiting.length + failed.length > 0 ? "that" : "what runs now"}</summary>
-      ${behind.map((task) => html`<div key=${task.name}><strong>${task.name}</strong><${Waits} waits=${task.waiting_for} /></div>`)}</details>`}
+      ${behind.map((task) => html`<div key=${task.name}><strong>${task.name}</strong><${Waits} waits=${task.waiting_for} zone=${zone} /></div>`)}</details>`}
   </section>`;
 }
 
