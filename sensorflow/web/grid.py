@@ -34,6 +34,7 @@ class GridRun(Schema):
     state: RunState
     stale: bool
     generation: int
+    created_at: str | None
     #: By name, as the graph has them.
     tasks: dict[str, TaskState]
 
@@ -146,5 +147,6 @@ def _run(api: Api, run: RunRow) -> GridRun:
         state=run.state,
         stale=run.stale,
         generation=run.generation,
+        created_at=instant(run.created_at),
         tasks={name: rows[name].state if name in rows else TaskState.WAITING for name in names},
     )

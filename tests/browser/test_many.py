@@ -103,6 +103,22 @@ async def test_the_first_pipelines_are_shown_while_the_rest_is_on_its_way(
     await expect(page.locator("[data-row]")).to_have_count(PIPELINES + 2)
 
 
+async def test_of_a_run_of_a_thousand_tasks_those_that_matter_are_shown_first(
+    opened: Opener, large: Site
+) -> None:
+    status, made = await post(large.client, "runs", {"pipeline": "wide"})
+    assert status == 201
+    await post(large.client, f"runs/{made['id']}/tasks/t500/mark", {"state": "skipped"})
+    await post(large.client, f"runs/{made['id']}/tasks/t998/mark", {"state": "succeeded"})
+    page = await opened(large.url, f"#/runs/{made['id']}?task=t998")
+    rows = page.locator("tbody [data-row]")
+    await expect(rows).to_have_count(100)
+    await expect(rows.filter(has_text=re.compile("^t998"))).to_have_count(1)
+    await expect(rows.filter(has_text=re.compile("^t500"))).to_have_count(0)
+    await page.get_by_role("link", name=f"show all {TASKS}").click()
+    await expect(rows).to_have_count(TASKS, timeout=30_000)
+
+
 async def test_a_graph_of_a_thousand_tasks_is_drawn_and_a_task_is_found_in_it(
     opened: Opener, large: Site
 ) -> None:

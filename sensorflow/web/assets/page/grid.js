@@ -1,5 +1,5 @@
 // Partitions and tasks: a row for each partition, a column for each task. Dragged over, rows are a range.
-import { Empty, More, SHAPES, State } from "./parts.js";
+import { Empty, More, SHAPES, State, When } from "./parts.js";
 import { filter, link } from "./place.js";
 import { html, useSignal } from "./ui.js";
 
@@ -30,7 +30,7 @@ function Row({ item, index, tasks, pipeline, chosen, marked, onPointerDown }) {
     filter(here);
   };
   return html`<tr data-row data-index=${index} class=${`${chosen ? "is-chosen" : ""} ${marked ? "is-marked" : ""}`} onPointerDown=${onPointerDown}>
-    <th scope="row">${onPointerDown && html`<span class="handle by-finger" aria-hidden="true">${HANDLE}</span>`}<a class="mono" href=${link(["pipelines", pipeline.name], here)} onClick=${choose} aria-current=${chosen ? "true" : undefined}>${partition ?? run.id.slice(0, 13)}</a></th>
+    <th scope="row">${onPointerDown && html`<span class="handle by-finger" aria-hidden="true">${HANDLE}</span>`}<a class="mono" href=${link(["pipelines", pipeline.name], here)} onClick=${choose} aria-current=${chosen ? "true" : undefined}>${partition ?? html`<${When} at=${run.created_at} zone=${pipeline.timezone} />`}</a></th>
     <td>${run ? html`<a href=${link(["runs", run.id])} title="the run"><${State} state=${run.state} /></a>${run.stale && html` <${State} state="stale" />`}` : html`<span class="quiet">no run</span>`}</td>
     ${tasks ? tasks.map((task) => html`<td class="task">${run && html`<${Cell} run=${run} task=${task} />`}</td>`) : html`<td>${run && html`<${Counts} run=${run} />`}</td>`}
   </tr>`;

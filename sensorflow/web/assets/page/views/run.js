@@ -12,6 +12,9 @@ import { html, useSignal } from "../ui.js";
 const RUN_STATES = ["waiting", "running", "succeeded", "failed", "cancelled"];
 // So many events that made an input are named.
 const EVENTS = 6;
+// Above so many tasks not all are shown at once; which come first then.
+const MANY = 100;
+const FIRST_OF_MANY = ["failed", "retrying", "running", "queued", "blocked", "waiting", "cancelled", "skipped", "succeeded"];
 const ENDED = new Set(["succeeded", "failed", "blocked", "skipped", "cancelled"]);
 
 export function Runs({ query }) {
@@ -92,10 +95,11 @@ export function Run({ id, query }) {
     <${Actions} run=${run} />
     ${pipeline && html`<${TaskGraph} run=${run} pipeline=${pipeline} picked=${picked(run, query)} />`}
     <h2>Tasks</h2>
-    <${Tasks} run=${run} zone=${pipeline?.timezone} picked=${picked(run, query)} />
+    <${Tasks} run=${run} tasks=${shownTasks(run, query)} zone=${pipeline?.timezone} picked=${picked(run, query)} />
+    ${shownTasks(run, query).length < run.tasks.length && html`<p class="quiet">and ${run.tasks.length - shownTasks(run, query).length} more, that went well or come last: <a href=${link(["runs", id], { ...query, all: 1 })}>show all ${run.tasks.length}</a></p>`}
     ${picked(run, query) && html`<${Log} key=${`${id}/${picked(run, query)}/${query.attempt}`} run=${run} task=${picked(run, query)} attempt=${query.attempt} onClose=${() => filter({ task: NONE, attempt: undefined })} />`}
     <h2>Timeline</h2>
-    <${Timeline} tasks=${run.tasks} />
+    <${Timeline} tasks=${shownTasks(run, query)} />
     <h2>Inputs <small>what the last attempts took</small></h2>
     <${Inputs} run=${run} />
     ${run.operations.length > 0 && html`<h2>What people did</h2><ul>${run.operations.map((each) => html`<li><${When} at=${each.at} /> ${each.kind}${each.task ? ` ${each.task}` : ""}${each.reason ? `: ${each.reason}` : ""}</li>`)}</ul>`}
@@ -156,10 +160,18 @@ function TaskGraph({ run, pipeline, picked }) {
   return html`<${Graph} nodes=${nodes} edges=${pipeline.edges} picked=${picked} onPick=${(task) => filter({ task, attempt: undefined })} />`;
 }
 
-function Tasks({ run, zone, picked }) {
+// Of very many tasks those that somebody looks for: what failed and what goes on before what waits and what is done.
+function shownTasks(run, { all, task: named }) {
+  if (all || run.tasks.length <= MANY) return run.tasks;
+  const place = (task) => (task.name === named ? -1 : FIRST_OF_MANY.indexOf(task.state));
+  const wanted = new Set(run.tasks.toSorted((one, other) => place(one) - place(other)).slice(0, MANY));
+  return run.tasks.filter((task) => wanted.has(task));
+}
+
+function Tasks({ run, tasks, zone, picked }) {
   return html`<div class="scroll"><table class="cards">
     <thead><tr><th>Task</th><th>State</th><th>Attempts</th><th>Last</th><th></th></tr></thead>
-    <tbody>${run.tasks.map((task) => html`<tr data-row key=${task.name} class=${task.name === picked ? "is-picked" : ""}>
+    <tbody>${tasks.map((task) => html`<tr data-row key=${task.name} class=${task.name === picked ? "is-picked" : ""}>
       <td><a href=${link(["runs", run.id], { task: task.name })}>${task.name}</a></td>
       <td><${State} state=${task.state} />${task.next_attempt_at && html` <small>again <${When} at=${task.next_attempt_at} zone=${zone} /></small>`}</td>
       <td data-label="Attempts">${task.attempts.map((attempt) => html`<a class="attempt" href=${link(["runs", run.id], { task: task.name, attempt: attempt.number })} title=${`attempt ${attempt.number}: ${attempt.state}${attempt.error ? `, ${attempt.error}` : ""}`}><${State} state=${attempt.state} short /></a> `)}</td>
