@@ -11,7 +11,15 @@ from sensorflow.core.definitions import Reader
 from sensorflow.core.errors import PartitionError
 from sensorflow.core.messages import EventState
 from sensorflow.core.selection import reading_range, reading_runs
-from sensorflow.core.state import ContentRow, EventMark, PartitionRow, PastRunRow, RunRow, TimerRow
+from sensorflow.core.state import (
+    ArrivalRow,
+    ContentRow,
+    EventMark,
+    PartitionRow,
+    PastRunRow,
+    RunRow,
+    TimerRow,
+)
 from sensorflow.core.states import RunState
 from sensorflow.core.turn import Turn
 from sensorflow.core.vocabulary import Grain, Retention, Selection
@@ -139,11 +147,23 @@ def _content(turn: Turn, mark: EventMark) -> ContentRow | None:
 def _may_be_read(turn: Turn, mark: EventMark) -> bool:
     """Tell whether a task that is yet to start may be shown an event: as the newest of what it reads."""
     for arrival in turn.state.arrivals(mark.seq):
+        if _is_newest_news(turn, arrival):
+            return True
         part = turn.state.parts(arrival.dataset, arrival.partition).get(arrival.part)
         row = turn.state.partition(arrival.dataset, arrival.partition)
         if part is not None and part.seq == mark.seq and row is not None and _is_read(turn, row):
             return True
     return False
+
+
+def _is_newest_news(turn: Turn, arrival: ArrivalRow) -> bool:
+    """Tell whether a pipeline without partitions may know by this arrival, and no later one, of news."""
+    readers = turn.definitions.readers.get(arrival.dataset, ())
+    return (
+        arrival.ready
+        and any(reader.pipeline.partitioning.grain is Grain.NONE for reader in readers)
+        and not turn.state.ready_arrivals_since(arrival.dataset, arrival.seq, 1)
+    )
 
 
 def _is_read(turn: Turn, row: PartitionRow) -> bool:

@@ -180,6 +180,18 @@ def test_news_of_a_pipeline_without_partitions_is_kept_however_old() -> None:
     assert fired(flow) == [("fold", "")]
 
 
+def test_the_newest_news_is_kept_though_an_older_partition_brought_it() -> None:
+    both = (reads("a", Selection.LATEST), reads("b", Selection.LATEST))
+    flow = keeping(service(pipeline("whole", task("fold", *both), partitioning=WHOLE)), events_s=DAY_S)
+    for name in ("a", "b"):
+        flow.ready(name, DAYS[1])
+    flow.end_all()
+    flow.ready("a", DAYS[0])  # News, though the newest partition is the other.
+    flow.pass_time(100 * DAY_S)
+    flow.ready("b", DAYS[2])
+    assert fired(flow) == [("fold", "")] * 2
+
+
 def test_a_run_whose_dimensions_cannot_be_listed_keeps_what_it_may_read() -> None:
     own = dataset("own", BY_DAY_AND_CUSTOMER)
     load = task("load", same("own"), reads("a", Selection.SAME))
