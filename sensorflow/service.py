@@ -5,9 +5,8 @@ import random
 import secrets
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import islice
-from typing import TypeAlias, cast
+from typing import NamedTuple, TypeAlias, cast
 
 import structlog
 from uuid_utils import uuid7
@@ -41,6 +40,7 @@ log = structlog.get_logger(__name__)
 #: The answer to a message, or what was wrong with it.
 Outcome: TypeAlias = Answer | SensorflowError
 
+_OF_ATTEMPTS = (AttemptStarted, AttemptEnded)
 #: Messages that wait at most; beyond it senders are told to come back.
 INBOX = 10_000
 #: Messages decided in one transaction at most, so that nobody waits long for its commit.
@@ -53,8 +53,7 @@ _STORE_RETRY_S = 1.0
 _FOR_EVER = Retention()
 
 
-@dataclass(frozen=True, slots=True)
-class _Letter:
+class _Letter(NamedTuple):
     """Messages that are answered together. Without a future nobody waits, and none may be lost."""
 
     messages: Sequence[Message]
@@ -269,7 +268,7 @@ class Service:
         for letter, given in zip(letters, answers, strict=True):
             for message, answer in zip(letter.messages, given, strict=True):
                 self.measures.count(message, answer)
-                if isinstance(message, AttemptStarted | AttemptEnded):
+                if isinstance(message, _OF_ATTEMPTS):
                     fired = self._fired.pop((message.run_id, message.task, message.number), None)
                     if fired is not None and isinstance(message, AttemptStarted):
                         self.measures.firing_s.observe(letter.received - fired)

@@ -12,6 +12,8 @@ from sensorflow.core.turn import Turn
 #: Of fewer messages the rows are as soon asked for one by one.
 _FEW = 4
 
+_EVENTS = (Observed, DeclaredReady)
+
 _Pair: TypeAlias = tuple[str, str]
 
 
@@ -31,7 +33,7 @@ def foresee(turn: Turn, messages: Sequence[Message]) -> Sequence[Message | Readi
     runs: dict[_Pair, None] = {}
     known: list[Message | Reading] = []
     for message in messages:
-        if not isinstance(message, Observed | DeclaredReady):
+        if not isinstance(message, _EVENTS):
             known.append(message)
             continue
         try:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar, cast
 
+from pydantic_core import PydanticSerializationError, to_json
+
 from sensorflow.core.messages import EventState
 from sensorflow.core.state import (
     AlertRow,
@@ -145,8 +147,14 @@ def _plain(
     return _table(name, key=key, columns=columns, dump=dump, load=load, replaces=replaces)
 
 
-# ASCII, so that a lone surrogate, which JSON allows and UTF-8 does not, can be kept.
-_to_json = json.JSONEncoder(separators=(",", ":")).encode
+_as_ascii = json.JSONEncoder(separators=(",", ":")).encode
+
+
+def _to_json(value: object) -> str:
+    try:
+        return to_json(value).decode()
+    except PydanticSerializationError:  # Half a character, which JSON allows and UTF-8 does not.
+        return _as_ascii(value)
 
 
 _EMPTY = "[]"
@@ -167,7 +175,7 @@ def _dump_event(row: EventRow) -> Columns:
         event.subject,
         event.time,
         _to_json(event.data),
-        _to_json(dict(event.extensions)),
+        _to_json(dict(event.extensions)) if event.extensions else "{}",
         event.content,
         event.replaces,
         row.received_at,

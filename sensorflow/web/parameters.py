@@ -3,6 +3,7 @@
 import base64
 import binascii
 from enum import StrEnum
+from functools import cache
 from typing import Annotated, ClassVar, Literal, TypeAlias, TypeVar
 
 from aiohttp import web
@@ -104,14 +105,21 @@ def read_query(request: web.Request, model: type[Model]) -> Model:
     Raises:
         ProblemError: 400.
     """
-    if not request.query_string and not any(field.is_required() for field in model.model_fields.values()):
-        return model()
+    unasked: Model | None = None if request.query_string else _unasked(model)
+    if unasked is not None:
+        return unasked
     _only(request, *model.model_fields)
     try:
         return model.model_validate(dict(request.query))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         raise wrong_parameter(str(first["loc"][0]), expected_words(first), first["input"]) from None
+
+
+@cache
+def _unasked(model: type[Model]) -> Model | None:
+    """Return a model of which nothing was asked; None where something must be."""
+    return None if any(field.is_required() for field in model.model_fields.values()) else model()
 
 
 def wrong_parameter(name: str, expected: str, found: object) -> ProblemError:
