@@ -17,6 +17,11 @@ _SETTINGS = """\
 # Seconds between SIGTERM and SIGKILL for what still runs at a stop.
 # stop_grace = 10.0
 
+# What is over is removed so long after it came or ended, or is kept "forever".
+# retention_events = "90d"
+# retention_runs = "365d"
+# retention_logs = "30d"
+
 # log_level = "info"
 # log_format = "text"
 

@@ -164,6 +164,7 @@ def retention(database: Database) -> None:
     )
 
 
+#: A step that is added here wants its store recorded: `tests/upgrade`.
 _STEPS = (first_schema, retention)
 _MIGRATIONS = Migrations("sensorflow")
 for _step in _STEPS:

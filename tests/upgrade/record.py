@@ -106,8 +106,8 @@ def _order(order: Order) -> Any:
                 "start": order.idempotency_key,
                 "partition": order.partition,
                 "attempt": order.number,
-                "inputs": to_jsonable_python(order.inputs),
-                "missing": to_jsonable_python(order.missing),
+                "inputs": to_jsonable_python(order.inputs, fallback=dict),
+                "missing": to_jsonable_python(order.missing, fallback=dict),
                 "token": order.token,
             }
         case StopAttempt():
@@ -118,8 +118,10 @@ def _order(order: Order) -> Any:
 
 def written(message: Message) -> dict[str, Any]:
     """Return a message as a line of the log has it."""
-    fields: Any = message._asdict() if isinstance(message, tuple) else None
-    return {"kind": type(message).__name__, "fields": to_jsonable_python(fields or message)}
+    fields: Any = message._asdict() if isinstance(message, tuple) else message
+    if isinstance(message, Observed | DeclaredReady):
+        fields = {**fields, "event": message.event._asdict()}
+    return {"kind": type(message).__name__, "fields": to_jsonable_python(fields, fallback=dict)}
 
 
 def read(line: Mapping[str, Any]) -> Message:

@@ -11,6 +11,7 @@ import pytest
 
 from sensorflow.ports import Store, StoreError
 from sensorflow.store.memory import MemoryStore
+from sensorflow.store.migrations import migrate
 from sensorflow.store.sqlite import SqliteStore
 from sensorflow.store.sqlite_file import examine
 from tests.upgrade.record import RECORDED, Decider, read
@@ -53,6 +54,14 @@ def test_a_recorded_store_goes_on_as_its_own_version_did(name: str, tmp_path: Pa
             line["told"]["answer"]["seq"] for line in stored if "seq" in (line["told"]["answer"] or {})
         )
         replay(store, lines[len(stored) :], ids=stored[-1]["ids"])
+
+
+def test_a_store_of_this_version_is_recorded_for_those_to_come() -> None:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        migrate(connection)
+        newest = "SELECT name FROM _sqlite_migrations ORDER BY id DESC"
+        (step,) = connection.execute(newest).fetchone()
+    assert step in NAMES, f"`python -m tests.upgrade.record {step}` records it"
 
 
 def test_an_older_store_is_copied_before_it_is_changed_and_the_copy_is_as_it_was(tmp_path: Path) -> None:
