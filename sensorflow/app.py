@@ -49,6 +49,8 @@ log = structlog.get_logger(__name__)
 
 #: What the service keeps, in the home.
 STATE_FOLDER = ".sensorflow"
+#: Room on the disk for what ends, and for cleaning up, while it is full.
+_BALLAST_BYTES = 16 * 1024 * 1024
 
 
 class CannotServeError(SensorflowError):
@@ -179,7 +181,7 @@ async def running(
         clock = SystemClock()
         store_path = home.path / settings.store
         store_path.parent.mkdir(parents=True, exist_ok=True)
-        store = SqliteStore(store_path)
+        store = SqliteStore(store_path, ballast_bytes=_BALLAST_BYTES)
         stack.callback(store.close)
         _refuse_strangers(host, store)
         sender = AlertSender(alert_routes(settings))

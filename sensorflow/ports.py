@@ -376,6 +376,16 @@ class Store(Protocol):
     def rollback(self) -> None:
         """Undo the open transaction; without one nothing happens."""
 
+    def make_room(self) -> None:
+        """Give up the room on the disk that is kept for when it is full."""
+
+    def recover(self) -> None:
+        """See that writes are taken, and keep some room on the disk for when they are not.
+
+        Raises:
+            StoreError: they are not, or there is no such room.
+        """
+
     @property
     def reader(self) -> State:
         """The committed state, for reading only."""

@@ -1,6 +1,7 @@
 """The loop: what waits in the inbox is decided together, committed once, then performed."""
 
 import asyncio
+import math
 import random
 import secrets
 from collections import deque
@@ -49,7 +50,9 @@ GROUP = 1_000
 _CLOCK_CHECK_S = 20.0
 #: One that moves by more than this against the monotonic clock was set; less is its own inaccuracy.
 _CLOCK_SET_S = 1.0
+#: A store that takes no writes is asked again so often, at a stop so many times at most.
 _STORE_RETRY_S = 1.0
+_LAST_TRIES = 10
 _FOR_EVER = Retention()
 
 
@@ -98,6 +101,7 @@ class Service:
         self._timer: asyncio.TimerHandle | None = None
         self._committed = asyncio.Event()
         self._finishing = False
+        self._last_tries = _LAST_TRIES
         #: By attempt that is being started: when what fired it came.
         self._fired: dict[AttemptKey, float] = {}
 
@@ -123,6 +127,8 @@ class Service:
         Raises:
             OverloadedError, UnavailableError: nothing of them is stored.
         """
+        if self.trouble is not None:
+            raise UnavailableError(f"it could not be stored: {self.trouble}")
         if self._waiting and self._waiting + len(messages) > INBOX:
             raise OverloadedError(f"{self._waiting} messages wait already; send it again later")
         answered: asyncio.Future[list[Outcome]] = asyncio.get_running_loop().create_future()
@@ -135,6 +141,7 @@ class Service:
 
     async def run(self) -> None:
         """Serve until `finish` is called, and then until the inbox is empty."""
+        self._sees_writes_taken()
         await self._take_over()
         self.started.set()
         try:
@@ -210,6 +217,8 @@ class Service:
 
     async def _process(self, letters: list[_Letter]) -> None:
         letters = [*self._clock_letter(), *letters]
+        if self.trouble is not None and not self._sees_writes_taken():
+            letters = self._refuse(letters, self.trouble)
         watched: WatchedState | None = None
         try:
             state = self.store.begin()
@@ -228,9 +237,6 @@ class Service:
             self.store.rollback()
             await self._process_alone(letters, error)
             return
-        if self.trouble:
-            log.info("the store takes writes again")
-            self.trouble = None
         self._committed.set()
         self._committed = asyncio.Event()
         for letter, answer in zip(letters, answers, strict=True):
@@ -261,7 +267,8 @@ class Service:
                 except SensorflowError as error:
                     given.append(error)
             answers.append(given)
-        dispatch(turn, self.workers)
+        # What little can be stored in trouble is for what runs already.
+        dispatch(turn, 0 if self.trouble else self.workers)
         return answers, turn.orders
 
     def _measure(self, letters: list[_Letter], answers: list[list[Outcome]], orders: list[Order]) -> None:
@@ -316,18 +323,45 @@ class Service:
 
     async def _not_stored(self, letters: list[_Letter], error: StoreError) -> None:
         """Refuse what came from outside; keep what is the service's own for when the store is back."""
+        self._note_trouble(error)
+        own = self._refuse(letters, str(error))
+        self._last_tries -= self._finishing
+        if own and self._last_tries < 0:
+            log.error(
+                "stopped without keeping the last that happened; the next start sees to it", lost=len(own)
+            )
+            return
+        # Where nothing of its own waits, this looks whether the store is back.
+        own = own or [_Letter((TimersDue(),), None, self._clock.monotonic())]
+        self._inbox.extendleft(reversed(own))
+        self._waiting += sum(len(letter.messages) for letter in own)
+        self._arrived.set()
+        await asyncio.sleep(_STORE_RETRY_S)
+
+    def _refuse(self, letters: list[_Letter], reason: str) -> list[_Letter]:
+        """Tell who waits for an answer that nothing is stored, and return the other letters."""
+        for letter in letters:
+            if letter.answered is not None and not letter.answered.done():
+                letter.answered.set_exception(UnavailableError(f"it could not be stored: {reason}"))
+        return [letter for letter in letters if letter.answered is None]
+
+    def _sees_writes_taken(self) -> bool:
+        """Look whether the store takes writes; in trouble others are refused until it does."""
+        try:
+            self.store.recover()
+        except StoreError as error:
+            self._note_trouble(error)
+            return False
+        if self.trouble is not None:
+            log.info("the store takes writes again")
+            self.trouble = None
+        return True
+
+    def _note_trouble(self, error: StoreError) -> None:
         if self.trouble is None:
             log.error("the store does not take writes", error=str(error))
         self.trouble = str(error)
-        own = [letter for letter in letters if letter.answered is None]
-        for letter in letters:
-            if letter.answered is not None and not letter.answered.done():
-                letter.answered.set_exception(UnavailableError(f"it could not be stored: {error}"))
-        if own:
-            self._inbox.extendleft(reversed(own))
-            self._waiting += sum(len(letter.messages) for letter in own)
-            self._arrived.set()
-            await asyncio.sleep(_STORE_RETRY_S)
+        self.store.make_room()
 
     def _clock_letter(self) -> list[_Letter]:
         """Return what is to be decided before all else if the wall clock was set."""
@@ -348,6 +382,8 @@ class Service:
         except StoreError as error:
             log.warning("the next timer cannot be read", error=str(error))
             due_at = self._clock.now() + _STORE_RETRY_S
+        if self.trouble is not None:
+            due_at = min(due_at or math.inf, self._clock.now() + _STORE_RETRY_S)
         if due_at is None or self._finishing:
             return
         delay_s = min(max(0.0, due_at - self._clock.now()), _CLOCK_CHECK_S)

@@ -35,6 +35,12 @@ class MemoryStore:
         if self._state.is_open:
             self._state.undone()
 
+    def make_room(self) -> None:
+        """No disk, no room on it."""
+
+    def recover(self) -> None:
+        """Memory takes writes always."""
+
     @property
     def reader(self) -> State:
         return self._state

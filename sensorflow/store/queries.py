@@ -40,6 +40,8 @@ def _by_id(runs: str, states: Iterable[str] = tuple(RunState)) -> str:
 # --- Decisions: none of these may get slower as history or the number of waiting runs grows. ---
 
 LAST_SEQ = "SELECT seq FROM sqlite_sequence WHERE name = 'events'"
+#: Changes nothing, and is written all the same.
+WRITE_SOMETHING = "UPDATE meta SET value = value WHERE key = 'instance'"
 INSTANCE = "SELECT value FROM meta WHERE key = 'instance'"
 
 REPLACE_EVENT = "UPDATE events SET state = ?, reason = ? WHERE seq = ?"

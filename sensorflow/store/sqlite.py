@@ -8,6 +8,7 @@ from pathlib import Path
 from sensorflow.core.state import State
 from sensorflow.ports import Listing, StoreError
 from sensorflow.store import queries
+from sensorflow.store.ballast import Ballast
 from sensorflow.store.sqlite_listing import SqliteListing
 from sensorflow.store.sqlite_state import SqliteState
 from sensorflow.store.upgrading import bring_up_to_date
@@ -17,6 +18,8 @@ _LARGE_TRANSACTION_ROWS = 500
 #: Of a file's pages so many may be free, for what comes next; what is beyond goes back to the disk, in a
 #: transaction that has dropped rows, so many pages at once.
 _FREE_SHARE, _PAGES_GIVEN_BACK = 0.25, 200
+#: On a full disk the others go too: so many at once as the ballast has room for in the WAL.
+_PAGES_GIVEN_BACK_IN_NEED = 1000
 
 
 class SqliteStore:
@@ -30,8 +33,14 @@ class SqliteStore:
         StoreError: the file cannot be opened, is no store, or was written by a newer version.
     """
 
-    def __init__(self, path: str | Path, *, busy_timeout_s: float = 5.0) -> None:
+    def __init__(self, path: str | Path, *, busy_timeout_s: float = 5.0, ballast_bytes: int = 0) -> None:
+        """Open the file.
+
+        Args:
+            ballast_bytes: Room on the disk to keep for when it is full.
+        """
         self.path = Path(path)
+        self._ballast = Ballast(self.path.with_name(f"{self.path.name}-ballast"), ballast_bytes)
         self._writer = self._connect("rwc", busy_timeout_s)
         try:
             self._prepare()
@@ -66,6 +75,8 @@ class SqliteStore:
                 self._writer.execute("PRAGMA auto_vacuum = INCREMENTAL")
             mode = self._writer.execute("PRAGMA journal_mode = WAL").fetchone()[0]
             self._writer.execute("PRAGMA synchronous = FULL")
+            # Debian's SQLite writes zeros over all that is deleted, for which a full disk has no room.
+            self._writer.execute("PRAGMA secure_delete = FAST")
             self._writer.execute("PRAGMA cache_size = -16000")
             if mode != "wal":
                 raise StoreError(f"{self.path}: its file system does not do SQLite's WAL; use a local disk")
@@ -113,7 +124,10 @@ class SqliteStore:
     def _give_back(self) -> None:
         """Shorten the file by some of the pages that what was dropped has left free."""
         free = self._pragma("freelist_count") - int(_FREE_SHARE * self._pragma("page_count"))
-        for _ in range(min(free, _PAGES_GIVEN_BACK)):
+        self._shorten(min(free, _PAGES_GIVEN_BACK))
+
+    def _shorten(self, pages: int) -> None:
+        for _ in range(pages):
             # Python takes one step of a statement without columns, which is one page.
             self._writer.execute("PRAGMA incremental_vacuum")
 
@@ -143,6 +157,34 @@ class SqliteStore:
         finally:
             self._writing.undone()
 
+    def make_room(self) -> None:
+        self._ballast.give_up()
+
+    def recover(self) -> None:
+        try:
+            if not self._ballast.fits():
+                self._make_shorter()
+            self._ballast.take()
+            self._writer.execute("BEGIN IMMEDIATE")
+            self._writer.execute(queries.WRITE_SOMETHING)
+            self._writer.execute("COMMIT")
+        except (sqlite3.Error, OSError, StoreError) as error:
+            if self._writer.in_transaction:
+                self._writer.execute("ROLLBACK")
+            raise StoreError(f"{self.path}: cannot be written: {error}") from error
+
+    def _make_shorter(self) -> None:
+        """Let the disk have the room of the WAL, and of some pages that are free."""
+        self._write_back()
+        if free := self._pragma("freelist_count"):
+            self._writer.execute("BEGIN IMMEDIATE")
+            self._shorten(min(free, _PAGES_GIVEN_BACK_IN_NEED))
+            self._writer.execute("COMMIT")
+            self._write_back()
+
+    def _write_back(self) -> None:
+        self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+
     @property
     def reader(self) -> State:
         return self._reader
@@ -159,5 +201,6 @@ class SqliteStore:
         self._committer.shutdown()
         self.rollback()
         self._reading.close()
+        self._ballast.give_up()
         # Last, because the last one to close writes the WAL back into the file, and only a writer may.
         self._writer.close()
