@@ -26,6 +26,8 @@ from sensorflow.core.vocabulary import Grain, Retention, Selection
 
 #: So many events, runs, or runs with logs are looked at in one transaction: some 10 ms.
 _EVENTS, _RUNS, _LOGS = 200, 50, 200
+#: In pages: of large events fewer go in one transaction.
+_ROOM = 2_000
 #: Between two transactions: what comes meanwhile is decided first.
 _PAUSE_S = 0.05
 #: Between two sweeps at most; sooner where little is kept.
@@ -79,14 +81,17 @@ def _sweep_events(turn: Turn, after: str, before: float) -> tuple[str, bool]:
     # Events are numbered as they come; a clock that was set may have put some out of order.
     old = [mark for mark in marks if mark.received_at < before]
     near_misses = _near_misses(turn) if any(mark.state is EventState.REJECTED for mark in old) else set()
+    room = 0
     for mark in old:
         content = _content(turn, mark)
         is_known = content is not None and turn.now < content.expires_at < _NEVER
         if mark.seq in near_misses or is_known or _may_be_read(turn, mark):
             continue
-        turn.state.drop_event(mark.seq)
+        room += turn.state.drop_event(mark.seq)
         if content is not None and content.expires_at <= turn.now:
             turn.state.drop_content(content.source, content.key)
+        if room > _ROOM:
+            return str(mark.seq), False
     is_over = not old or len(marks) < _EVENTS
     return ("" if is_over else str(marks[-1].seq)), is_over
 

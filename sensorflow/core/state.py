@@ -454,8 +454,12 @@ class State(Protocol):
     def event_marks(self, after: int, limit: int) -> list[EventMark]:
         """Return the events with numbers above `after`, by number."""
 
-    def drop_event(self, seq: int) -> None:
-        """Forget an event and what it made of partitions; its identity stays."""
+    def drop_event(self, seq: int) -> int:
+        """Forget an event and what it made of partitions; its identity stays.
+
+        Returns:
+            How much room that leaves free, in pages of some kilobytes.
+        """
 
     def drop_content(self, source: str, key: str) -> None: ...
 

@@ -566,10 +566,11 @@ class MemoryState:
         first = bisect_right(line, (after,))
         return [_mark(self.events.rows[key]) for key in line[first : first + limit]]
 
-    def drop_event(self, seq: int) -> None:
+    def drop_event(self, seq: int) -> int:
         for row in self.arrivals(seq):
             self._drop(self.all_arrivals, row.seq, row.dataset, row.partition, row.part)
         self._drop(self.events, seq)
+        return 0
 
     def drop_content(self, source: str, key: str) -> None:
         self._drop(self._contents, source, key)

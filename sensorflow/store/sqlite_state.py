@@ -38,6 +38,7 @@ from sensorflow.store.texts import refuse_what_utf8_cannot_hold
 
 #: Up to so many runs are sorted by id; of more, those outside the asked range are skipped over.
 _SORTED_RUNS = 2000
+_FREE_PAGES = "PRAGMA freelist_count"
 
 #: How runs of a pipeline are found: all by id; of a range how many, when few, when many.
 _OPEN_RUNS = (
@@ -556,10 +557,12 @@ class SqliteState:
             raise StoreError(f"the store cannot be read: {error}") from error
         return [EventMark(seq, source, key, at, EventState(state)) for seq, source, key, at, state in found]
 
-    def drop_event(self, seq: int) -> None:
+    def drop_event(self, seq: int) -> int:
         self._write(self._events, self._arrivals)
+        before: int = self._one(_FREE_PAGES, ())[0]
         self.dropped += self._change(queries.DROP_EVENT, (seq,))
         self.dropped += self._change(queries.DROP_ARRIVALS, (seq,))
+        return int(self._one(_FREE_PAGES, ())[0]) - before
 
     def drop_content(self, source: str, key: str) -> None:
         self._write(self._contents)

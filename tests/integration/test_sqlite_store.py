@@ -14,8 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from sensorflow.core.state import State, WatermarkRow
+from sensorflow.core import retention
+from sensorflow.core.definitions import Definitions
+from sensorflow.core.messages import Moment
+from sensorflow.core.state import State, TimerRow, WatermarkRow
 from sensorflow.core.states import AttemptState, RunState, TaskState
+from sensorflow.core.turn import Turn
+from sensorflow.core.vocabulary import Retention
 from sensorflow.ports import StoreError
 from sensorflow.store import queries, tables
 from sensorflow.store.sqlite import SqliteStore
@@ -497,3 +502,23 @@ async def test_the_file_becomes_shorter_when_much_was_dropped_and_keeps_a_reserv
 def pages(path: Path) -> int:
     with closing(sqlite3.connect(path)) as connection:
         return int(connection.execute("PRAGMA page_count").fetchone()[0])
+
+
+async def test_large_events_go_a_few_at_a_time(path: Path) -> None:
+    with closing(SqliteStore(path)) as store:
+        state = store.begin()
+        for _ in range(12):
+            row = event_row(state.next_seq())
+            state.add_event(row._replace(event=row.event._replace(data="x" * 1_000_000)))
+        await store.commit()
+        definitions = Definitions(pipelines={}, datasets={}, sensors={})
+        left: list[int] = []
+        timer = TimerRow(key="retention/events", due_at=0.0, kind="retention")
+        while not left or timer.after:
+            moment = Moment(now=1e9, new_id=str, new_token=str, draw=float)
+            turn = Turn(definitions, store.begin(), moment, retention=Retention(events_s=1.0))
+            retention.due(turn, timer)
+            await store.commit()
+            left.append(len(store.reader.event_marks(0, 99)))
+            timer = store.reader.timer(timer.key) or timer
+        assert left == [3, 0]

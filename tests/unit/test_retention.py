@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from sensorflow.core import retention
 from sensorflow.core.backfills import Step, plan
 from sensorflow.core.errors import NotFoundError
 from sensorflow.core.messages import (
@@ -285,6 +286,23 @@ def test_more_events_than_one_look_takes_go_in_one_sweep_with_pauses() -> None:
     assert len(events(flow)) == 450
     flow.pass_time(3700)
     assert len(events(flow)) == 1
+
+
+def test_events_that_leave_much_room_go_one_by_one_with_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "_ROOM", -1)  # In memory none leaves any.
+    flow = keeping(service(sales()), events_s=DAY_S)
+    for day in DAYS:
+        flow.ready("a", day)
+    flow.end_all()
+    timer = flow.store.reader.timer("retention/events")
+    assert timer is not None
+    flow.pass_time(DAY_S + 3599)
+    seen = [events(flow)]
+    while len(seen[-1]) > 1:
+        flow.pass_time(0.01)
+        if events(flow) != seen[-1]:
+            seen.append(events(flow))
+    assert seen == [[1, 2, 3], [2, 3], [3]]
 
 
 # --- runs ---
