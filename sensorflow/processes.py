@@ -11,6 +11,7 @@ import sys
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 _PROC = Path("/proc")
 #: How often is looked where the kernel cannot tell by itself that a process has ended.
@@ -27,6 +28,21 @@ def process_started(pid: int) -> str:
         return f"{_boot_id()}:{fields[19]}" if fields and fields[0] not in "ZX" else ""
     except OSError:  # No descriptors left: the process runs all the same.
         return ""
+
+
+@cache
+def own_group() -> dict[str, Any]:
+    """Return the words that let `subprocess.Popen` make a child the leader of a group of its own.
+
+    Where this process has a terminal, of a session of its own too: a program that asked for a password there
+    would wait for ever. Elsewhere not, for Linux schedules each session as one, and on a busy machine a new
+    one waits for its turn: a fan-out of commands was half as fast.
+    """
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return {"process_group": 0}
+    return {"start_new_session": True}
 
 
 async def wait_for_exit(process: "subprocess.Popen[bytes]") -> int:

@@ -12,6 +12,7 @@ from sensorflow.ports import AttemptPlace, Outcome
 from sensorflow.processes import (
     group_ended_within,
     group_members,
+    own_group,
     process_started,
     signal_name,
     stop_child,
@@ -114,5 +115,5 @@ def _spawn(argv: list[str], place: AttemptPlace) -> "subprocess.Popen[bytes]":
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            start_new_session=True,
+            **own_group(),
         )

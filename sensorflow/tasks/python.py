@@ -13,7 +13,7 @@ from typing import Any
 from sensorflow.core.commands import StartAttempt
 from sensorflow.core.vocabulary import PythonFunction
 from sensorflow.ports import AttemptPlace, Outcome
-from sensorflow.processes import process_started, signal_name, stop_child, wait_for_exit
+from sensorflow.processes import own_group, process_started, signal_name, stop_child, wait_for_exit
 
 #: A worker is replaced after so many attempts, so that what tasks leak does not add up.
 _ATTEMPTS_PER_WORKER = 200
@@ -118,7 +118,7 @@ class _Worker:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
-                start_new_session=True,
+                **own_group(),
             )
         except BaseException:
             self._channel.close()

@@ -2,6 +2,7 @@ import asyncio
 import json
 import os
 import resource
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from pathlib import Path
@@ -234,6 +235,34 @@ async def test_a_command_runs_in_the_home_with_nothing_to_read_as_leader_of_its_
     await bench.run(asked)
 
     assert bench.log(asked) == f"{bench.home.resolve()} True ''\n"
+
+
+OWN_GROUP = """
+import os, sys
+if sys.argv[1:]:
+    os.open(sys.argv[1], os.O_RDWR)  # A session without a terminal gets the first that its leader opens.
+from sensorflow.processes import own_group
+print(*own_group())
+"""
+
+
+def own_group_beside(*terminal: str) -> str:
+    """Return what makes a child the leader of its group in a process of this terminal, or of none."""
+    command = [sys.executable, "-c", OWN_GROUP, *terminal]
+    return subprocess.run(command, check=True, capture_output=True, text=True, start_new_session=True).stdout
+
+
+def test_a_program_cannot_ask_at_the_terminal_of_the_service() -> None:
+    ours, theirs = os.openpty()
+    try:
+        assert own_group_beside(os.ttyname(theirs)) == "start_new_session\n"
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
+def test_where_there_is_no_terminal_no_session_is_made() -> None:
+    assert own_group_beside() == "process_group\n"
 
 
 async def test_the_log_shows_output_as_it_comes(bench: Bench, said: Signal, heard: Signal) -> None:
