@@ -2,7 +2,7 @@
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeAlias
 
 from sensorflow.core.clauses import MAX_COPIES, Clauses, Condition, Path, Term
@@ -103,6 +103,8 @@ class Apart:
     def _by_several_paths(self, near: list[_Near]) -> list[_Near]:
         """Put together what has several texts that do about as well; return the others."""
         texts = [_texts_of(conditions) for _, conditions in near]
+        votes = Counter(condition.path for conditions in texts for condition in conditions)
+        texts = [_wanted_by_most(conditions, votes) for conditions in texts]
         alike = Counter(tuple([each.path for each in conditions]) for conditions in texts)
         others = []
         for each, conditions in zip(near, texts, strict=True):
@@ -139,6 +141,12 @@ def _texts_of(conditions: Sequence[Condition]) -> Sequence[Condition]:
         [each for each in conditions if each.text is not None and NOT_JOINED not in each.text],
         key=lambda each: each.path,
     )
+
+
+def _wanted_by_most(texts: Sequence[Condition], votes: Mapping[Path, int]) -> Sequence[Condition]:
+    """Leave out paths that few others ask for, so that those who ask alike are looked up as one."""
+    most = max([votes[each.path] for each in texts], default=0)
+    return [each for each in texts if 2 * votes[each.path] >= most]
 
 
 class _Alike:
