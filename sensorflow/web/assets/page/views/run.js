@@ -189,7 +189,7 @@ function TaskActions({ run, task }) {
   const mark = (state) => html`<${Action} label=${`Mark ${state}`} danger path=${`/runs/${run.id}/tasks/${encodeURIComponent(task.name)}/mark`} body=${{ state }}
     cli=${["mark", run.id, task.name, state]} question=${state === "succeeded" ? "It counts as done, and what it makes is ready, without it having run." : "It counts as done, and makes nothing ready."} />`;
   return html`<details><summary>actions</summary><div class="row">
-    ${ENDED.has(task.state) && html`<${Action} label="Run this one again" path=${`/runs/${run.id}/retry`} body=${{ tasks: [task.name] }} cli=${["retry", run.id, "--task", task.name]}
+    ${ENDED.has(task.state) && html`<${Action} label="Run this one again" path=${`/runs/${run.id}/retry`} body=${{ tasks: [task.name] }} cli=${["retry", run.id, task.name]}
       question=${`${task.name} runs again.`} />`}
     ${task.state !== "running" && task.state !== "succeeded" && mark("succeeded")}
     ${task.state !== "running" && task.state !== "skipped" && mark("skipped")}
