@@ -83,6 +83,18 @@ async def test_slash_searches_pipelines_and_datasets_and_opens_what_is_found(
     await expect(page).to_have_url(re.compile("#/pipelines/catalogue$"))
 
 
+async def test_slash_leads_to_a_partition_of_a_pipeline(opened: Opener, busy_site: Site) -> None:
+    page = await opened(busy_site.url)
+    for typed in ("sales 2026-03-08", "sales/2026-03-09"):
+        await expect(page.get_by_role("heading", level=1)).to_be_visible()
+        await page.keyboard.press("/")
+        await page.get_by_role("dialog", name="Search").get_by_label("Search").fill(typed)
+        first = page.get_by_role("dialog").get_by_role("link").first
+        await expect(first).to_have_text(typed.replace("/", " "))
+        await page.keyboard.press("Enter")
+        await expect(page).to_have_url(re.compile(rf"#/pipelines/sales\?partition={typed[6:]}$"))
+
+
 async def test_a_question_mark_shows_the_keys_and_escape_closes_them(opened: Opener, busy_site: Site) -> None:
     page = await opened(busy_site.url)
     await expect(page.get_by_role("heading", level=1)).to_be_visible()

@@ -6,7 +6,7 @@ import pytest
 from playwright.async_api import expect
 
 from tests.browser.conftest import Opener, Site
-from tests.browser.home import DAY, customers, emit, failed_run, orders, ready, run_is
+from tests.browser.home import DAY, customers, emit, failed_run, orders, ready, run_id, run_is
 from tests.operating import get
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow]
@@ -51,6 +51,13 @@ async def test_the_log_of_what_failed_is_open_until_somebody_closes_it(site: Sit
     await page.reload()
     await expect(page.get_by_role("heading", name="Tasks")).to_be_visible()
     await expect(log).to_have_count(0)
+
+
+async def test_a_run_that_was_cancelled_says_when_and_why(opened: Opener, busy_site: Site) -> None:
+    page = await opened(busy_site.url, f"#/runs/{run_id(busy_site.service, 'sales', '2026-03-20')}")
+    why = page.get_by_role("region", name="Why")
+    await expect(why).to_contain_text("It was cancelled")
+    await expect(why).to_contain_text("not needed")
 
 
 async def test_the_cause_stands_first_and_what_only_comes_after_it_is_folded(

@@ -76,14 +76,19 @@ function Search() {
   );
   useEffect(() => dialog.current.showModal(), []);
   const words = typed.value.toLowerCase().split(/\s+/).filter(Boolean);
-  const found = (read.value.value ?? []).filter((each) => words.every((word) => `${each.name} ${each.kind}`.toLowerCase().includes(word))).slice(0, 30);
+  const all = read.value.value ?? [];
+  // As `sensorflow why` takes it: a pipeline and one of its partitions.
+  const [pipeline, partition] = typed.value.trim().split(/[\s/]+/, 2);
+  const named = partition && all.some((each) => each.kind === "pipeline" && each.name === pipeline);
+  const exact = named ? [{ name: `${pipeline} ${partition}`, kind: "partition", href: link(["pipelines", pipeline], { partition }) }] : [];
+  const found = exact.concat(all.filter((each) => words.every((word) => `${each.name} ${each.kind}`.toLowerCase().includes(word)))).slice(0, 30);
   const open = (href) => {
     location.hash = href;
     dialog.current.close();
   };
   return html`<dialog ref=${dialog} class="search" onClose=${() => (searchOpen.value = false)} aria-label="Search">
     <form method="dialog" onSubmit=${(event) => (event.preventDefault(), found.length ? open(found[0].href) : go(["runs", typed.value.trim()]))}>
-      <input autofocus aria-label="Search" placeholder="pipeline, dataset, or the id of a run" value=${typed.value} onInput=${(event) => (typed.value = event.target.value)} />
+      <input autofocus aria-label="Search" placeholder="pipeline, pipeline and partition, dataset, or the id of a run" value=${typed.value} onInput=${(event) => (typed.value = event.target.value)} />
     </form>
     <${Problem} error=${read.value.error} />
     <ul>${found.map((each) => html`<li><a href=${each.href} onClick=${() => dialog.current.close()}>${each.name}</a> <small>${each.kind}</small></li>`)}</ul>

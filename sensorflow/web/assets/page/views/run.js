@@ -120,6 +120,11 @@ function Why({ run, zone }) {
   const waiting = run.tasks.filter((task) => task.waiting_for.some((wait) => wait.kind !== "task") && task.state !== "failed");
   const behind = run.tasks.filter((task) => task.waiting_for.length > 0 && task.state !== "failed" && !waiting.includes(task));
   const failed = run.tasks.filter((task) => task.state === "failed");
+  const end = run.state === "cancelled" && run.operations.findLast((each) => (each.kind === "cancel" || each.kind === "expire") && !each.task);
+  if (end) {
+    return html`<section class="panel" aria-label="Why"><strong>${end.kind === "expire" ? "It waited for too long" : "It was cancelled"}</strong> <${When} at=${end.at} zone=${zone} />
+      <div>${end.reason ? html`<${Words} text=${end.reason} zone=${zone} />` : html`<span class="quiet">no reason was given</span>`}</div></section>`;
+  }
   if (waiting.length + behind.length + failed.length === 0) return null;
   // Tasks that wait for the same are told together.
   const groups = new Map();
