@@ -100,8 +100,8 @@ function Plan({ plan, error }) {
   for (const { action } of plan.items) counts.set(action, (counts.get(action) ?? 0) + 1);
   const WORDS = { make: "made", adopt: "taken over while they wait", retry: "tried again", rerun: "run again", skip: "left as they are" };
   return html`<p role="status">Would be done: ${[...counts].map(([action, count]) => `${count} ${WORDS[action] ?? action}`).join(", ")}; at most ${plan.max_active} at once.</p>
-    <div class="log"><table><tbody>${plan.items.slice(0, SHOWN).map((item) => html`<tr key=${item.partition}>
+    <div class="log"><table class="cards"><tbody>${plan.items.slice(0, SHOWN).map((item) => html`<tr key=${item.partition}>
       <td class="mono">${item.partition}</td><td><${State} state=${item.action} /></td><td>${item.state && html`<${State} state=${item.state} />`}</td>
-      <td>${item.waiting_for.length > 0 && html`<small>${item.waiting_for[0].text}${item.waiting_for.length > 1 ? `, and ${item.waiting_for.length - 1} more` : ""}</small>`}</td></tr>`)}</tbody></table>
+      <td>${item.waiting_for.length > 0 && html`<small title=${item.waiting_for[0].text}>${item.waiting_for[0].text.split("; ")[0]}${item.waiting_for.length > 1 ? `, and ${item.waiting_for.length - 1} more` : ""}</small>`}</td></tr>`)}</tbody></table>
       ${plan.items.length > SHOWN && html`<p class="quiet">and ${plan.items.length - SHOWN} more</p>`}</div>`;
 }

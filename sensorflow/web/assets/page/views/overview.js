@@ -124,9 +124,9 @@ function Numbers({ pipelines, alerts }) {
   const asked = health.value;
   return html`<div class="numbers">
     <${Figure} href="readyz" state="down" number=${asked && (asked.ready ? "ready" : "not ready")} words=${Object.values(asked?.problems ?? {})[0] ?? "the service"} on=${asked && !asked.ready} />
-    <${Figure} href=${link(["sensors"])} state="down" number=${down} words=${all ? `of ${all} sensors down` : "sensors"} on=${down > 0} />
-    <${Figure} href=${link(["alerts"])} state="late" number=${late} words="partitions late" on=${late > 0} />
-    ${["failed", "running", "waiting"].map((state) => html`<${Figure} href=${link(["runs"], { state })} state=${state} number=${count(state)} words=${`runs ${state}`} on=${count(state) > 0} />`)}
+    <${Figure} href=${link(["sensors"])} state="down" number=${down} words=${all === 1 ? "of 1 sensor down" : all ? `of ${all} sensors down` : "sensors"} on=${down > 0} />
+    <${Figure} href=${link(["alerts"])} state="late" number=${late} words=${late === 1 ? "partition late" : "partitions late"} on=${late > 0} />
+    ${["failed", "running", "waiting"].map((state) => html`<${Figure} href=${link(["runs"], { state })} state=${state} number=${count(state)} words=${`${count(state) === 1 ? "run" : "runs"} ${state}`} on=${count(state) > 0} />`)}
   </div>`;
 }
 
