@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sensorflow.ports import StoreError
-from sensorflow.store.migrations import steps_between
+from sensorflow.store.migrations import is_new, steps_between
 
 #: Pages that are copied between two words of progress: 16 MB where a page has 4 kB.
 _PAGES_AT_ONCE = 4096
@@ -65,7 +65,7 @@ def examine(path: Path, *, thoroughly: bool) -> StoreReport:
     with _reading(path) as connection:
         faults = _faults(connection, thoroughly=thoroughly)
         unknown, to_take = ([], []) if faults else steps_between(connection)
-        has_events = not faults and not to_take
+        has_events = not faults and not is_new(to_take)
         newest = connection.execute(_NEWEST_EVENT).fetchone() if has_events else None
         return StoreReport(
             size=_pragma(connection, "page_count") * _pragma(connection, "page_size"),

@@ -304,8 +304,11 @@ def test_doctor_tells_of_an_older_store_what_the_next_start_does_to_it(home: Pat
     (home / ".sensorflow").mkdir(mode=0o700)
     packed = Path(__file__).parents[1] / "upgrade" / "recorded" / "first_schema" / "state.db.gz"
     (home / ".sensorflow" / "state.db").write_bytes(gzip.decompress(packed.read_bytes()))
-    (text,) = (f["text"] for f in findings("--home", str(home)) if f["subject"] == "schema")
-    assert text == "its schema is older: the next start copies it and takes 1 steps"
+    told = {f["subject"]: f["text"] for f in findings("--home", str(home))}
+    assert (
+        told["schema"] == "its schema is older: the next start copies it and takes what it lacks (retention)"
+    )
+    assert "21 events so far" in told["store"]
 
 
 # backup

@@ -59,7 +59,8 @@ def _store(store: Path, report: StoreReport, now: float) -> Iterator[Finding]:
 
 def _schema(report: StoreReport) -> Finding:
     if report.steps_to_take:
-        text = f"its schema is older: the next start copies it and takes {len(report.steps_to_take)} steps"
+        steps = ", ".join(report.steps_to_take)
+        text = f"its schema is older: the next start copies it and takes what it lacks ({steps})"
         return note("schema", text, f"see that twice its size is free, {size(2 * report.size)}")
     if not report.gives_back:
         text = "its schema is this version's; the file does not become shorter when what is old is removed"
