@@ -148,6 +148,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         _fail(ExitCode.INVALID_DEFINITIONS, str(error))
     except SensorflowError as error:
         _fail(ExitCode.FAILED, str(error))
+    except OSError as error:  # A full disk under what was to take the answer, a file that may not be read.
+        _fail(ExitCode.FAILED, str(error))
     sys.exit(ExitCode.DONE)
 
 

@@ -317,3 +317,17 @@ def test_a_shell_completes_verbs_options_and_names_of_the_home(
         env=environment(_SENSORFLOW_COMPLETE="complete_bash", **asked),
     )
     assert ended.stdout.split() == completed
+
+
+def test_an_answer_that_cannot_be_written_is_a_failure_in_one_line() -> None:
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "sensorflow", "schema"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment(),
+            check=False,
+        )
+    assert (ended.returncode, len(ended.stderr.splitlines())) == (1, 1)
+    assert "No space left" in ended.stderr
