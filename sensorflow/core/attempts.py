@@ -258,7 +258,7 @@ class Attempts:
         """Put back what is queued in a run and would read what is too old by now."""
         run = self.turn.state.run(timer.run_id)
         pipeline = self.turn.definitions.pipelines.get(run.pipeline) if run else None
-        if run is None or pipeline is None or run.forced:
+        if run is None or pipeline is None or run.forced or not run.open:
             return
         now = self.turn.now
         readiness = Readiness(

@@ -184,6 +184,21 @@ def test_no_age_lapses_for_what_has_begun_or_is_forced() -> None:
     assert sorted(partitions_fired(flow)) == [DAY, DAY, "2026-06-03"]
 
 
+def test_an_age_that_lapses_opens_no_run_that_has_ended_for_a_task_that_was_added_since() -> None:
+    ages = task("load", same("a", max_age_s=60.0))
+    flow = service(pipeline("p", ages), workers=0)
+    flow.ready("a", DAY)
+    flow.workers = 1
+    flow.ready("b", DAY)
+    flow.end_all()
+    assert run_of(flow, "p", DAY).state == "succeeded"
+    flow.definitions = replace(
+        flow.definitions, pipelines={"p": pipeline("p", ages, task("more", after=("load",)))}
+    )
+    flow.pass_time(3600)
+    assert run_of(flow, "p", DAY).state == "succeeded"
+
+
 def test_the_age_of_a_run_whose_pipeline_is_gone_is_nobodys_concern() -> None:
     flow = service(pipeline("p", task("load", same("a", max_age_s=60.0))), workers=0)
     flow.ready("a", DAY)
