@@ -45,10 +45,8 @@ class Known(Model):
         self._seqs = [seq for seq, _ in arrivals]
         #: How many versions the service counts where that hangs on when it looked, or on what was taken back.
         self.told_versions: dict[tuple[str, str], int] = {}
-        #: Datasets of which something was taken back: what is news of them is not said here.
-        self.unclear: set[str] = set()
-        #: What is taken back.
-        self.withdrawn: frozenset[tuple[str, str]] = frozenset()
+        #: Datasets of which something was taken back: whether there is news of them is not said here.
+        self.unclear: dict[str, bool] = {}
         #: An arrival is too old so much later than `max_age` says: some time passes before an attempt starts.
         self.age_margin_s = 0.0
 
@@ -57,13 +55,12 @@ class Known(Model):
         self._read_up_to[pipeline, task, dataset] = sum(one <= seq for one in self._seqs)
 
     def version(self, dataset: str, partition: str, at: float | None = None) -> int:
-        if (dataset, partition) in self.withdrawn:
-            return 0
         told = self.told_versions.get((dataset, partition))
         return super().version(dataset, partition, at) if told is None else told
 
     def news(self, pipeline: PipelineDefinition, task: TaskDefinition, dataset: str) -> bool:
-        return dataset not in self.unclear and super().news(pipeline, task, dataset)
+        unclear = self.unclear.get(dataset)
+        return super().news(pipeline, task, dataset) if unclear is None else unclear
 
     def holds(self, run: Run, task: TaskDefinition, item: Input) -> bool:
         if not super().holds(run, task, item):
@@ -233,7 +230,8 @@ class Checks:
             return
         before = [(seq, arrived) for seq, arrived in self._arrivals if seq <= begun.seq]
         model = Known(definitions, begun.at, before)
-        model.withdrawn, model.age_margin_s = begun.withdrawn, _SOON_S
+        model.told_versions, model.age_margin_s = begun.told_versions, _SOON_S
+        model.unclear = {dataset: True for dataset, _ in begun.told_versions}
         known = Run(run.pipeline, run.partition, run.created_at, run.trigger)
         if not model.may_start(known, order.task):
             self._world.broken(
@@ -247,7 +245,7 @@ class Checks:
         model = Known(definitions, self._world.now(), self._arrivals)
         # Where the clock was set, an arrival may be of any age, even be still to come.
         model.age_margin_s = -inf if self._jumped else -_SOON_S
-        model.unclear = {dataset for dataset, _ in self._ledger.withdrawals}
+        model.unclear = {dataset: False for dataset, _ in self._ledger.withdrawals}
         for _, each in self._arrivals:
             place = each.dataset, each.partition
             if place in self._ledger.withdrawals or definitions.datasets[each.dataset].complete.quiet_s:

@@ -184,11 +184,6 @@ class SimulatedStore(SqliteStore):
             cached_statements=256,
         )
 
-    def withdrawn(self) -> frozenset[tuple[str, str]]:
-        """Return the partitions that are taken back, by dataset and key."""
-        found = self._reading.execute("SELECT dataset, partition FROM partitions WHERE withdrawn = 1")
-        return frozenset((row[0], row[1]) for row in found)
-
     def operations(self) -> Counter[tuple[str, ...]]:
         """Count what operators did, by kind, run, dataset and partition."""
         found = self._reading.execute("SELECT kind, run_id, dataset, partition FROM operations")

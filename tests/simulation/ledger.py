@@ -42,8 +42,8 @@ class Begun:
     #: The newest event that was committed then.
     seq: int
     at: float
-    #: The partitions that were taken back then, by dataset and key.
-    withdrawn: frozenset[tuple[str, str]] = frozenset()
+    #: Of partitions that somebody had asked to be taken back: the version, 0 where that was so.
+    told_versions: dict[tuple[str, str], int]
 
 
 @dataclass(slots=True)

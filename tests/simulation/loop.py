@@ -8,6 +8,8 @@ from typing import Any
 
 from tests.simulation.world import World
 
+#: So many steps without time passing, and nothing else will ever happen.
+_ENDLESS = 20_000
 #: How often not the oldest of the ready steps is next.
 _OUT_OF_ORDER = 0.4
 
@@ -23,6 +25,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._scheduled: Any  # A heap of timer handles.
         #: What no one caught, while the loop lived.
         self.uncaught: list[str] = []
+        #: Steps since time passed last.
+        self._steps = 0
 
     def time(self) -> float:
         return self._world.elapsed
@@ -38,12 +42,21 @@ class VirtualLoop(asyncio.BaseEventLoop):
             handle = ready.popleft()
         else:
             handle = ready.popleft()
+        self._steps += 1
+        if self._steps > _ENDLESS:
+            world.broken(f"R3: the service goes round and round: {handle!r}")
         if not handle.cancelled():
             self._before_step()
             handle._run()
 
     def _wait(self) -> None:
         """Move the clock to what is next."""
+        before = self._world.elapsed
+        self._move()
+        if self._world.elapsed > before:
+            self._steps = 0
+
+    def _move(self) -> None:
         timers = self._scheduled
         while timers and timers[0].cancelled():
             heapq.heappop(timers)._scheduled = False

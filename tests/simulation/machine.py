@@ -8,7 +8,15 @@ from pathlib import Path
 from sensorflow.core.commands import StartAttempt
 from sensorflow.core.definitions import Definitions
 from sensorflow.core.errors import SensorflowError
-from sensorflow.core.messages import Answer, AttemptEnded, AttemptStarted, Message, Only
+from sensorflow.core.messages import (
+    Answer,
+    AttemptEnded,
+    AttemptStarted,
+    CalledBack,
+    DeclaredReady,
+    Message,
+    Only,
+)
 from sensorflow.core.state import State
 from sensorflow.core.states import RunState
 from sensorflow.core.vocabulary import PipelineDefinition
@@ -19,6 +27,7 @@ from sensorflow.service import Service
 from sensorflow.web.problems import from_domain
 from tests.naive_calendar import previous_partition
 from tests.simulation.disk import Disk, SimulatedStore
+from tests.simulation.door import Door
 from tests.simulation.ledger import Begun, Ledger
 from tests.simulation.loop import VirtualLoop, time_passes
 from tests.simulation.processes import Processes, SimulatedExecutor
@@ -45,6 +54,7 @@ class Machine:
         self._loop: VirtualLoop | None = None
         self._executor: SimulatedExecutor | None = None
         self._supervisor: SensorSupervisor | None = None
+        self._door: Door | None = None
         self._is_listening = False
         self._requests: set[asyncio.Task[None]] = set()
         self._pauses = False
@@ -112,9 +122,16 @@ class Machine:
     # --- what comes from outside ---
 
     def request(self, message: Message, answer: Callable[[int, Answer], None]) -> bool:
-        """Take a request as the web does, answered once it is stored or refused; False: nobody listens."""
+        """Take a request, answered once it is stored or refused; False: nobody listens.
+
+        What programs say comes by HTTP, what operators say as the web would hand it on.
+        """
         if self._loop is None or not self._is_listening:
             return False
+        if isinstance(message, DeclaredReady | CalledBack):
+            assert self._door is not None
+            self._loop.call_soon(self._door.post, message, lambda status: answer(status, None))
+            return True
         task = self._loop.create_task(self._answer(message, answer))
         self._requests.add(task)
         task.add_done_callback(self._requests.discard)
@@ -159,6 +176,8 @@ class Machine:
         await service.started.wait()
         self._supervisor = SensorSupervisor(service.submit_all, world)
         await self._watch()
+        self._door = Door(world, service)
+        await self._door.open()
         self._is_listening = True
         world.note("the service serves")
         if self.definitions is not service.definitions:  # They were edited while it started.
@@ -203,8 +222,8 @@ class Machine:
         assert self.store is not None and self.service is not None
         definitions = self.service.definitions
         with self.looking() as state:
-            withdrawn = self.store.withdrawn() if self.ledger.withdrawals else frozenset()
-            begun = Begun(order, definitions, state.last_seq(), self.world.now(), withdrawn)
+            told = {place: _version(state, *place) for place in self.ledger.withdrawals}
+            begun = Begun(order, definitions, state.last_seq(), self.world.now(), told)
             self.ledger.started(begun)
             self._check_turn(state, definitions.pipelines[order.pipeline], order)
             self._check_backfill(state, order)
@@ -254,6 +273,7 @@ class Machine:
         self._loop.abandon()
         self.store.close()
         self._loop = self.store = self.service = self._executor = self._supervisor = None
+        self._door = None
         self._is_listening = False
 
     def _pause(self) -> None:
@@ -265,3 +285,8 @@ class Machine:
         assert self._loop is not None
         if self._loop.uncaught:
             self.world.broken(f"nobody caught {self._loop.uncaught[0]}")
+
+
+def _version(state: State, dataset: str, partition: str) -> int:
+    row = state.partition(dataset, partition)
+    return 0 if row is None or row.withdrawn else row.version

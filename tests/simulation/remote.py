@@ -89,9 +89,9 @@ class Remote:
         at = self.world.now()
 
         def answered(status: int, _: Answer) -> None:
-            if status == 202:
+            if status == 200:
                 self.ledger.called_back(work.key, state, at)
-            if state is not AttemptState.RUNNING and status in (202, 409) and not self.world.chance(0.15):
+            if state is not AttemptState.RUNNING and status in (200, 409) and not self.world.chance(0.15):
                 work.is_done = True
 
         self.server.request(CalledBack(token=work.token, state=state), answered)
