@@ -212,7 +212,7 @@ def take(turn: Turn, reading: Reading) -> tuple[Receipt, list[Reached]]:
         _count(state, reading, EventState.DUPLICATE, first, now)
         return _duplicate(state, event, first), []
     seq = state.next_seq()
-    event_id = event.id if event.id is not None else f"{event.content}-{seq}"
+    event_id = _id_of(event, seq)
     state.add_event(EventRow(seq, event, event_id, now, reading.sensor, reading.state, reading.reason))
     if event.id is None or event.replaces:
         expires_at = _NEVER if event.replaces else now + reading.dedupe_s
@@ -250,7 +250,7 @@ def _duplicate(state: State, event: Event, first: int) -> Receipt:
     return Receipt(
         seq=first,
         source=event.source,
-        id=stored.id if stored else event.id or event.content,
+        id=_id_of(event, first),
         state=EventState.DUPLICATE,
         reason=reason,
     )
@@ -263,6 +263,11 @@ def _arrive_all(turn: Turn, claims: Iterable[Claim], seq: int) -> tuple[tuple[Ar
         arrivals.append(arrival)
         changes.append(reached)
     return tuple(arrivals), changes
+
+
+def _id_of(event: Event, seq: int) -> str:
+    """Return what, beside its source, names the event of a number; its content does where it has no id."""
+    return event.id if event.id is not None else f"{event.content}-{seq}"
 
 
 def _arrive(turn: Turn, claim: Claim, seq: int) -> tuple[Arrival, Reached]:

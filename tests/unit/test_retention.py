@@ -264,13 +264,13 @@ def test_content_is_forgotten_with_its_event_but_not_before_its_time_is_over() -
 
 def test_content_that_is_one_event_until_it_changes_is_known_for_ever() -> None:
     flow = keeping(service(sales(), sensors=(by_day(),)), events_s=DAY_S)
-    receive(flow, seen({"day": DAYS[0]}, replaces="retained"))
+    first = receive(flow, seen({"day": DAYS[0]}, replaces="retained"))
     receive(flow, seen({"day": DAYS[1]}))
     flow.end_all()
     flow.pass_time(3 * DAY_S)
     assert events(flow) == [2]
     again = receive(flow, seen({"day": DAYS[0]}, replaces="retained"))
-    assert (again.seq, again.state) == (1, EventState.DUPLICATE)
+    assert (again.seq, again.id, again.state) == (1, first.id, EventState.DUPLICATE)
 
 
 def content(flow: VirtualService, day: str) -> ContentRow | None:
