@@ -126,8 +126,8 @@ def cancel(turn: Turn, message: CancelRun) -> Made:
     """
     run, pipeline = _run(turn, message.run_id)
     rows = turn.state.tasks(run.id)
-    # A failed run may still have tasks that wait or go.
-    if not any((rows.get(name) or first_row(pipeline, run, name)).state in _OPEN for name in pipeline.tasks):
+    # A failed run may still have tasks that wait or go; so may one whose tasks an edit took away.
+    if not run.open or not (pipeline.tasks.keys() - rows or any(row.state in _OPEN for row in rows.values())):
         raise ConflictError(f"{place(run)} has ended already: it is {run.state}")
     _keep(turn, "cancel", run=run, reason=message.reason)
     Runs(turn).cancel(pipeline, run, message.reason or "an operator cancelled the run")

@@ -419,8 +419,8 @@ class Runs:
     def cancel(self, pipeline: PipelineDefinition, run: RunRow, reason: str) -> RunRow:
         """Cancel every task of a run that has not ended, and stop those that run."""
         state = self.turn.state
-        rows = state.tasks(run.id)
-        for name in pipeline.tasks:
+        rows = {**state.tasks(run.id)}
+        for name in dict.fromkeys((*pipeline.tasks, *rows)):  # What an edit took away may still run.
             row = rows.get(name) or first_row(pipeline, run, name)
             if row.state is TaskState.RUNNING:
                 stop = StopAttempt(run_id=run.id, task=name, number=row.attempts, reason=reason)

@@ -300,6 +300,26 @@ def test_what_is_forced_does_not_begin_beside_a_task_that_the_file_no_longer_nam
     assert ("new", DAY) in fired(flow)
 
 
+def test_a_cancel_stops_what_still_runs_though_the_file_no_longer_names_it() -> None:
+    flow = service(pipeline("p", task("old", same("a")), task("load", same("a"))))
+    flow.ready("a", DAY)
+    edit(flow, pipeline("p", task("load", same("a"))))
+    flow.end(next(order for order in flow.started if order.task == "load"))
+    assert run_of(flow, "p", DAY).state is RunState.RUNNING
+    flow.send(CancelRun(run_id=run_of(flow, "p", DAY).id))
+    assert [stop.task for stop in flow.stopped] == ["old"]
+
+
+def test_an_ended_run_is_not_cancelled_because_an_edit_added_a_task() -> None:
+    flow = service(pipeline("p", task("load", same("a"))))
+    flow.ready("a", DAY)
+    flow.end_all()
+    edit(flow, pipeline("p", task("load", same("a")), task("new", same("b"))))
+    with pytest.raises(ConflictError, match="it is succeeded"):
+        flow.send(CancelRun(run_id=run_of(flow, "p", DAY).id))
+    assert run_of(flow, "p", DAY).state is RunState.SUCCEEDED
+
+
 def test_a_retrying_task_that_was_removed_does_not_keep_its_run_from_ending() -> None:
     flow = service(
         pipeline("p", task("old", same("a"), retries=RetryPolicy(max=5, delay_s=60)), task("load", same("a")))
