@@ -22,7 +22,7 @@ from sensorflow.core.vocabulary import (
     TaskDefinition,
     When,
 )
-from tests.naive_calendar import LENGTHS_S, end_of, key_at, selected, start_of
+from tests.naive_calendar import LENGTHS_S, end_of, key_at, selected, shifted, start_of
 
 _GOING = {TaskState.QUEUED, TaskState.RUNNING, TaskState.RETRYING}
 _BAD = {TaskState.FAILED, TaskState.BLOCKED}
@@ -232,9 +232,12 @@ class Model:
             task.outdated = False
             self._late(run, name)  # Before anything follows: what came while a generation went makes one.
         if task.state is TaskState.SUCCEEDED and definition is not None:
-            for dataset in definition.outputs:
-                whole = self.definitions.datasets[dataset].partitioning.grain is Grain.NONE
-                self.arrived(dataset, "" if whole else run.partition, None)
+            self._deliver(run, definition)
+
+    def _deliver(self, run: Run, definition: TaskDefinition) -> None:
+        for dataset in definition.outputs:
+            whole = self.definitions.datasets[dataset].partitioning.grain is Grain.NONE
+            self.arrived(dataset, "" if whole else run.partition, None)
 
     def _reach(self, dataset: str, partition: str, *, newer: bool) -> None:
         self._make_runs(dataset, partition, newer=newer)
@@ -326,21 +329,36 @@ class Model:
             task.failures = 0
             task.state = TaskState.QUEUED if task.state is TaskState.FAILED else TaskState.WAITING
         if downstream:
-            for name in self.below(run.pipeline, names):
-                if name in run.tasks and run.tasks[name].state is TaskState.BLOCKED:
-                    run.tasks[name].state = TaskState.WAITING
+            self._unblock_below(run, names)
         self.take_up(run)
         return True
 
     def cancel(self, run: Run) -> bool:
-        if run.state in CLOSED:
+        open_ = {*_GOING, TaskState.WAITING}
+        if run.state in CLOSED or not any(task.state in open_ for task in run.tasks.values()):
             return False
-        for name in self.definitions.pipelines[run.pipeline].tasks:
-            if run.tasks[name].state in (TaskState.WAITING, TaskState.QUEUED, TaskState.RETRYING):
-                run.tasks[name].state = TaskState.CANCELLED
-            run.tasks[name].stopping = run.tasks[name].state is TaskState.RUNNING
+        for task in run.tasks.values():
+            if task.state in open_ - {TaskState.RUNNING}:
+                task.state = TaskState.CANCELLED
+            task.stopping = task.state is TaskState.RUNNING
         run.pending = set()
         return True
+
+    def mark(self, run: Run, name: str, state: TaskState) -> bool:
+        task = run.tasks[name]
+        if task.state in (TaskState.RUNNING, TaskState.SUCCEEDED, TaskState.SKIPPED):
+            return False
+        task.state = state
+        self._unblock_below(run, {name})
+        if state is TaskState.SUCCEEDED:
+            self._deliver(run, self.definitions.pipelines[run.pipeline].tasks[name])
+        self.take_up(run)
+        return True
+
+    def _unblock_below(self, run: Run, names: set[str]) -> None:
+        for name in self.below(run.pipeline, names):
+            if name in run.tasks and run.tasks[name].state is TaskState.BLOCKED:
+                run.tasks[name].state = TaskState.WAITING
 
     def make_run(self, pipeline: str, partition: str, *, force: bool) -> bool:
         run = self.run_of(pipeline, partition)
@@ -485,11 +503,21 @@ class Model:
         may = verdict(task, [run.tasks[name].state for name in task.after])
         return may if may is not TaskState.QUEUED or self.may_start(run, task.name) else TaskState.WAITING
 
+    def _is_next(self, run: Run) -> bool:
+        """Tell whether the partition before has succeeded, where it has to."""
+        pipeline = self.definitions.pipelines[run.pipeline]
+        if not pipeline.sequential or pipeline.start is None or run.partition == pipeline.start:
+            return True
+        before = self.run_of(run.pipeline, shifted(pipeline.partitioning.grain, run.partition, -1))
+        return before is not None and before.state is RunState.SUCCEEDED
+
     def may_start(self, run: Run, name: str) -> bool:
         """Tell whether all inputs of a task are there, or not asked for."""
         defined = self.definitions.pipelines[run.pipeline].tasks
         if any(task.state is TaskState.RUNNING for each, task in run.tasks.items() if each not in defined):
             return False  # It may be the same work, renamed.
+        if not self._is_next(run):
+            return False
         task = defined[name]
         return run.forced or all(self.holds(run, task, item) for item in task.inputs)
 

@@ -148,11 +148,13 @@ def _pipeline(choices: Choices, name: str, datasets: dict[str, DatasetDefinition
         tasks.append(made)
     if choices.yes():
         tasks[-1] = replace(tasks[-1], outputs=(f"o{name[1:]}",))
+    start = _STARTS.get(grain) if choices.one([False, False, True]) else None
     return pipeline(
         name,
         *tasks,
         partitioning=Partitioning(grain),
-        start=_STARTS.get(grain) if choices.one([False, False, True]) else None,
+        start=start,
+        sequential=start is not None and choices.yes(),
         late=choices.one(list(LatePolicy)),
         concurrency=choices.one([8, 1, 2]),
         max_active_runs=choices.one([16, 1, 2]),

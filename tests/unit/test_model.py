@@ -34,6 +34,7 @@ from sensorflow.core.messages import (
     EventState,
     Made,
     MakeRun,
+    MarkTask,
     Only,
     PausePipeline,
     Receipt,
@@ -201,6 +202,18 @@ class Checker(RuleBasedStateMachine):
     def cancel(self, which: int) -> None:
         run = self.some_run(which)
         self.operate(CancelRun(run_id=run.id), self.model.cancel(run))
+
+    @precondition(lambda self: self.model.runs)
+    @rule(which=_ANY, task=_ANY, state=st.sampled_from([TaskState.SUCCEEDED, TaskState.SKIPPED]))
+    def mark(self, which: int, task: int, state: TaskState) -> None:
+        run = self.some_run(which)
+        if self.is_whole(run):
+            return  # Which of two open runs takes the news is not said here.
+        names = list(self.model.definitions.pipelines[run.pipeline].tasks)
+        name = names[task % len(names)]
+        if name in run.tasks:
+            message = MarkTask(run_id=run.id, task=name, state=state)
+            self.operate(message, self.model.mark(run, name, state))
 
     @rule(which=_ANY, key=_ANY, force=st.booleans())
     def make_run(self, which: int, key: int, force: bool) -> None:
