@@ -7,9 +7,16 @@ from playwright.async_api import expect
 
 from tests.browser.conftest import Opener, Site
 from tests.browser.home import DAY, customers, emit, failed_run, orders, ready, run_id, run_is
-from tests.operating import get
+from tests.operating import get, post
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow]
+
+#: It runs until somebody writes to `gate`.
+COPIES = """\
+name: copies
+partition: none
+tasks: {copy: {inputs: [{dataset: table, partitions: latest}], run: cat gate}}
+"""
 
 
 async def test_the_list_of_runs_says_what_failed_and_what_is_missing_in_one_line(
@@ -118,6 +125,20 @@ async def test_a_sensor_says_how_long_after_it_happened_its_last_event_came(
     await expect(row.get_by_role("cell").nth(4)).to_have_text(re.compile(r"^\d+ d \d+ h$"))
     await customers(site.client, "2026-03-09")
     await expect(row.get_by_role("cell").nth(4)).to_have_text("")
+
+
+async def test_what_a_run_without_partitions_collects_for_the_next_is_shown_as_it_comes(
+    site: Site, opened: Opener
+) -> None:
+    (site.home / "pipelines" / "copies.yaml").write_text(COPIES)
+    await post(site.client, "reload", {})
+    await ready(site.client, "table")
+    run = await run_is(site.service, "copies", "", "running")
+    page = await opened(site.url, f"#/runs/{run}")
+    await ready(site.client, "table")
+    await expect(page.get_by_text("collects for its next start: 1 arrival of table")).to_be_visible()
+    await ready(site.client, "table")
+    await expect(page.get_by_text("collects for its next start: 2 arrivals of table")).to_be_visible()
 
 
 async def test_a_pipeline_that_never_ran_says_the_next_command(site: Site, opened: Opener) -> None:

@@ -178,11 +178,18 @@ function Tasks({ run, tasks, zone, picked }) {
     <thead><tr><th>Task</th><th>State</th><th>Attempts</th><th>Last</th><th></th></tr></thead>
     <tbody>${tasks.map((task) => html`<tr data-row key=${task.name} class=${task.name === picked ? "is-picked" : ""}>
       <td><a href=${link(["runs", run.id], { task: task.name })}>${task.name}</a></td>
-      <td><${State} state=${task.state} />${task.next_attempt_at && html` <small>again <${When} at=${task.next_attempt_at} zone=${zone} /></small>`}</td>
+      <td><${State} state=${task.state} />${task.next_attempt_at && html` <small>again <${When} at=${task.next_attempt_at} zone=${zone} /></small>`}<${Collected} of=${task.collected} /></td>
       <td data-label="Attempts">${task.attempts.map((attempt) => html`<a class="attempt" href=${link(["runs", run.id], { task: task.name, attempt: attempt.number })} title=${`attempt ${attempt.number}: ${attempt.state}${attempt.error ? `, ${attempt.error}` : ""}`}><${State} state=${attempt.state} short /></a> `)}</td>
       <td data-label="Last">${last(task.attempts.at(-1), zone)}</td>
       <td><${TaskActions} run=${run} task=${task} /></td>
     </tr>`)}</tbody></table></div>`;
+}
+
+// Without partitions: what has come since the task started, and is for its next start.
+function Collected({ of }) {
+  const all = Object.entries(of ?? {});
+  if (all.length === 0) return null;
+  return html`<div><small>collects for its next start: ${all.map(([dataset, count]) => `${count} ${count === 1 ? "arrival" : "arrivals"} of ${dataset}`).join(", ")}</small></div>`;
 }
 
 function last(attempt, zone) {
