@@ -15,7 +15,7 @@ from cloudevents.core.v1.event import CloudEvent
 
 from sensorflow.app import Running
 from sensorflow.ports import StoreError
-from tests.serving import SECRETS, client_of, make_home, serving
+from tests.serving import SECRETS, client_of, make_home, serving, until
 
 STRUCTURED = {"Content-Type": "application/cloudevents+json"}
 LINES = {"Content-Type": "application/x-ndjson"}
@@ -386,4 +386,5 @@ async def test_a_store_that_cannot_write_answers_503_and_takes_the_event_when_it
         status, document = await get(client, "/readyz")
         assert (status, list(document["problems"])) == (503, ["store"])
     assert event_count(service) == 0
+    await until(service, lambda: service.service.trouble is None)
     assert (await post(client, "/api/v1/events", order("a"), **STRUCTURED))[0] == 202
