@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from sensorflow.core.clocks import DAY_S, EARLIEST
-from sensorflow.core.collector import without_collector
+from sensorflow.core.collector import look_seldom, without_collector
 from sensorflow.core.errors import ConflictError, PartitionError, ReadingError
 from sensorflow.core.gates import following
 from sensorflow.core.matching import compile_pattern
@@ -430,3 +430,14 @@ def test_a_collector_that_was_off_stays_off() -> None:
             pass
         assert not gc.isenabled()
     assert gc.isenabled()
+
+
+def test_a_collector_that_looks_seldom_passes_over_what_is_there() -> None:
+    thresholds = gc.get_threshold()
+    try:
+        look_seldom()
+        assert gc.get_freeze_count() > 0
+        assert gc.get_threshold()[0] > thresholds[0]
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*thresholds)

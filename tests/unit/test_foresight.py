@@ -1,5 +1,6 @@
 """A group of events tells the state beforehand what it will ask for."""
 
+from dataclasses import replace
 from typing import Any
 
 from sensorflow.core.commands import Order
@@ -10,9 +11,9 @@ from sensorflow.core.ingest import Reading
 from sensorflow.core.messages import DeclaredReady, Message, Moment, Observed, PausePipeline
 from sensorflow.core.state import State
 from sensorflow.core.turn import Turn
-from sensorflow.core.vocabulary import Event, Rule, SensorDefinition
+from sensorflow.core.vocabulary import Event, Rule, Selection, SensorDefinition
 from sensorflow.store.memory import MemoryStore
-from tests.flows import dataset, pipeline, same, task
+from tests.flows import dataset, pipeline, reads, same, task
 
 POSTED = SensorDefinition(
     pipeline="p", name="a", kind="events", rule=Rule(dataset="a", match={"type": ["a"]}, partition="data.day")
@@ -91,6 +92,22 @@ def test_what_is_no_event_or_may_not_be_sent_keeps_its_place() -> None:
     assert between == [not_allowed, pause]
     assert isinstance(last, Reading)
     assert last.event.id == "c-2026-06-03"
+
+
+def test_of_an_event_without_an_id_no_identity_is_foreseen_and_of_the_latest_no_run() -> None:
+    home = replace(
+        HOME,
+        pipelines={"p": pipeline("p", task("load", same("a"), reads("b", Selection.LATEST)))},
+        sensors={},
+    )
+    state = Attentive(MemoryStore().begin())
+    turn = Turn(home, state, Moment(now=1e9, new_id=str, new_token=str, draw=float))  # type: ignore[arg-type]
+    nameless = Observed(event=Event(source="/erp", id=None, type="a", content="x"))
+    foresee(turn, [nameless, *(declared("b", f"2026-06-0{day}") for day in range(1, 4))])
+    identities, partitions, runs = state.foreseen
+    assert identities == {("/ready", f"b-2026-06-0{day}") for day in range(1, 4)}
+    assert partitions == {("b", f"2026-06-0{day}") for day in range(1, 4)}
+    assert runs == set()
 
 
 def decided(messages: list[Message], *, ahead: bool) -> tuple[list[Any], list[Order]]:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from sensorflow.core.errors import PartitionError
 from sensorflow.core.partitions import (
     Bounds,
+    beside_calendar,
     between,
     bounds,
     calendar_of,
@@ -142,6 +143,12 @@ def test_the_calendar_is_the_grain_or_the_dimension_that_has_places_in_time() ->
     assert calendar_of(REGION_DAY_ORDER) is DAILY
     assert [calendar_of(cut) for cut in (REGION_ORDER, REGIONS, FREE, Partitioning(Grain.NONE))] == [None] * 4
     assert not comparable(Grain.SEVERAL, Grain.SEVERAL) and not is_finer(Grain.SEVERAL, Grain.DAILY)
+
+
+def test_beside_the_calendar_are_the_keys_of_all_other_dimensions() -> None:
+    assert beside_calendar(REGION_DAY_ORDER, "us|2013-01-01|7") == "us|7"
+    assert beside_calendar(REGION_ORDER, "eu|a:1") == "eu|a:1"
+    assert beside_calendar(DAILY, "2013-01-01") == ""
 
 
 def test_bounds_are_those_of_the_dimension_of_the_calendar() -> None:

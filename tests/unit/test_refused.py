@@ -1,5 +1,7 @@
 """What a command is told that names something unknown, or what its sender may not."""
 
+from dataclasses import replace
+
 import pytest
 
 from sensorflow.core.backfills import plan
@@ -19,7 +21,7 @@ from sensorflow.core.messages import (
 )
 from sensorflow.core.states import TaskState
 from sensorflow.core.tokens import Caller, digest_of
-from sensorflow.core.vocabulary import Rule, Scope
+from sensorflow.core.vocabulary import SHARED, Rule, Scope
 from sensorflow.testing import VirtualService
 from tests.flows import dataset, make, mqtt_sensor, pipeline, same, seen, service, task
 
@@ -110,3 +112,24 @@ def test_a_token_is_for_the_pipelines_that_it_names_and_what_they_read_and_write
     assert not one.sees("q")
     assert one.datasets(flow.definitions) == {"a", "out"}
     assert Caller(Scope.EMIT, frozenset()).datasets(flow.definitions) == frozenset()
+
+
+def test_a_caller_for_one_pipeline_sees_what_is_of_it_and_the_shared_sensors_of_its_datasets() -> None:
+    own = mqtt_sensor(Rule(dataset="a", partition="data.day"))
+    shared = replace(own, pipeline=SHARED, name="for_a")
+    other = replace(own, pipeline=SHARED, name="for_b", rule=Rule(dataset="b", partition="data.day"))
+    elsewhere = replace(own, pipeline="q")
+    flow = service(
+        pipeline("p", task("load", same("a"), outputs=("out",))),
+        pipeline("q", task("load", same("b"))),
+        datasets=(dataset("out"),),
+        sensors=(own, shared, other, elsewhere),
+    )
+    limited, whole = Caller(Scope.READ, frozenset({"p", "gone"})), Caller(Scope.READ)
+    assert limited.datasets(flow.definitions) == {"a", "out"}
+    part = limited.part_of(flow.definitions)
+    assert list(part.pipelines) == ["p"]
+    assert list(part.datasets) == ["a", "out"]
+    assert list(part.sensors) == [("p", "s"), (SHARED, "for_a")]
+    assert whole.part_of(flow.definitions) is flow.definitions
+    assert whole.sensors(flow.definitions) is flow.definitions.sensors
