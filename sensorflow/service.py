@@ -18,6 +18,7 @@ from sensorflow.core.decide import decide, dispatch
 from sensorflow.core.definitions import Definitions
 from sensorflow.core.errors import OverloadedError, SensorflowError, UnavailableError
 from sensorflow.core.foresight import foresee
+from sensorflow.core.ingest import broken_by
 from sensorflow.core.measures import Measures
 from sensorflow.core.messages import (
     Answer,
@@ -27,6 +28,7 @@ from sensorflow.core.messages import (
     LostAttempt,
     Message,
     Moment,
+    Observed,
     Reviewed,
     TimersDue,
 )
@@ -307,6 +309,12 @@ class Service:
                 letter.answered.set_result(answers)
             return
         log.error("a message could not be decided", message=repr(letter.messages), exc_info=error)
+        message = letter.messages[0] if letter.messages else None
+        if isinstance(message, Observed) and message.quarantined is None:
+            # Its sender would only send it again, and hold up what comes behind it.
+            kept = message._replace(quarantined=broken_by(error))
+            await self._process([_Letter((kept,), letter.answered, letter.received)])
+            return
         if letter.answered is not None and not letter.answered.done():
             letter.answered.set_exception(error)
 

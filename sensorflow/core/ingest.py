@@ -78,6 +78,8 @@ def read(definitions: Definitions, message: Observed | DeclaredReady) -> Reading
     if isinstance(message, DeclaredReady):  # Its partition has been read by `reading` already.
         claim = Claim(message.dataset, message.partition, message.part, None)
         return Reading(message.event, None, [claim], EventState.ACCEPTED)
+    if message.quarantined is not None:
+        return Reading(message.event, message.sensor, [], EventState.REJECTED, (), message.quarantined)
     reading = _read(definitions, message.event, message.sensor)
     _require_own(definitions, reading, message.datasets)
     return reading
@@ -104,6 +106,8 @@ def _read(definitions: Definitions, event: Event, seen_by: tuple[str, str] | Non
             partition, part = read_rule(sensor.rule, dataset, document)
         except ReadingError as error:
             reasons.append(f"{unreadable_by((sensor.pipeline, sensor.name))}: {error}")
+        except Exception as error:  # noqa: BLE001 - a rule that breaks must not harm what others read
+            reasons.append(f"{unreadable_by((sensor.pipeline, sensor.name))}: {broken_by(error)}")
         else:
             claims.append(Claim(dataset.name, partition, part, (sensor.pipeline, sensor.name)))
     if claims:
@@ -121,6 +125,11 @@ def _read(definitions: Definitions, event: Event, seen_by: tuple[str, str] | Non
         "; ".join([*dict.fromkeys(reasons)][:_MOST_REASONS]) or None,
         definition.dedupe_s if definition else 0.0,
     )
+
+
+def broken_by(error: Exception) -> str:
+    """Return why an event could not be handled, by a fault of ours."""
+    return f"it could not be handled ({type(error).__name__}: {error})"
 
 
 def _require_own(definitions: Definitions, reading: Reading, own: frozenset[str] | None) -> None:

@@ -17,6 +17,8 @@ class Observed(NamedTuple):
     sensor: tuple[str, str] | None = None
     #: The datasets that its sender may make ready; None: all.
     datasets: frozenset[str] | None = None
+    #: Why no rule is asked: it could not be handled once. It is kept as rejected.
+    quarantined: str | None = None
 
 
 class DeclaredReady(NamedTuple):

@@ -3,12 +3,15 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from sensorflow import service as service_module
 from sensorflow.clock import SystemClock
+from sensorflow.core import ingest
 from sensorflow.core.commands import SendAlert, StartAttempt
 from sensorflow.core.definitions import Definitions
 from sensorflow.core.errors import NotFoundError, OverloadedError, UnavailableError
@@ -17,6 +20,7 @@ from sensorflow.core.messages import (
     DeclaredReady,
     EventState,
     LostAttempt,
+    Observed,
     Receipt,
     RetryTasks,
 )
@@ -30,7 +34,9 @@ from sensorflow.core.vocabulary import (
     Partitioning,
     PipelineDefinition,
     RetryPolicy,
+    Rule,
     Selection,
+    SensorDefinition,
     TaskDefinition,
 )
 from sensorflow.ports import AttemptKey, StoreError
@@ -84,10 +90,12 @@ class Recorder:
 
 
 @asynccontextmanager
-async def serving(path: Path) -> AsyncIterator[tuple[Service, Recorder, SqliteStore]]:
+async def serving(
+    path: Path, definitions: Definitions = DEFINITIONS
+) -> AsyncIterator[tuple[Service, Recorder, SqliteStore]]:
     store = SqliteStore(path)
     recorder = Recorder()
-    service = Service(DEFINITIONS, store, recorder, SystemClock(), workers=4, tell=recorder.alerts.append)
+    service = Service(definitions, store, recorder, SystemClock(), workers=4, tell=recorder.alerts.append)
     loop = asyncio.create_task(service.run())
     await service.started.wait()
     try:
@@ -173,6 +181,36 @@ async def test_a_message_that_cannot_be_decided_harms_no_other(tmp_path: Path) -
         assert isinstance(batch[0], Receipt)
         assert str(batch[1]) == "this event could not be handled: KeyError"
         assert store.reader.identity("/x", "1") is None
+
+
+@pytest.mark.parametrize("together", [1, 30])
+@pytest.mark.parametrize("fault", ["rule", "index"])
+async def test_an_event_that_breaks_something_is_kept_as_rejected_and_the_others_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, together: int, fault: str
+) -> None:
+    owner, name = {"rule": (ingest, "read_rule"), "index": (Definitions, "take")}[fault]
+    real = getattr(owner, name)
+
+    def breaks(*arguments: Any) -> Any:
+        if arguments[-1 if fault == "rule" else 1]["id"] == "poison":
+            raise RecursionError("too deep")
+        return real(*arguments)
+
+    monkeypatch.setattr(owner, name, breaks)
+    rule = Rule(dataset="a", partition="data")
+    seen = SensorDefinition(pipeline="p", name="seen", kind="mqtt", rule=rule)
+    definitions = replace(DEFINITIONS, sensors={("p", "seen"): seen})
+    async with serving(tmp_path / "state.db", definitions) as (service, _, store):
+        events = [Event(source="/x", id="poison", data="2026-06-01")]
+        events += [
+            Event(source="/x", id=f"{day}", data=f"2026-06-{day:02}") for day in range(1, together + 1)
+        ]
+        answers = await service.submit_all([Observed(event=each, sensor=("p", "seen")) for each in events])
+        receipts = [answer for answer in answers if isinstance(answer, Receipt)]
+        assert [each.state for each in receipts] == [EventState.REJECTED, *[EventState.ACCEPTED] * together]
+        row = store.reader.event(receipts[0].seq)
+        assert row is not None and row.reason is not None
+        assert "it could not be handled (RecursionError: too deep)" in row.reason
 
 
 async def test_a_store_that_takes_no_writes_refuses_and_forgets_no_end_of_an_attempt(
