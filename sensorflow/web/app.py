@@ -45,7 +45,7 @@ from sensorflow.web import (
 )
 from sensorflow.web.access import ACCESS, Access
 from sensorflow.web.api import API, Api
-from sensorflow.web.bodies import too_large
+from sensorflow.web.bodies import ROOM, Room, too_large
 from sensorflow.web.feed import Feed
 from sensorflow.web.logs import STOPPING
 from sensorflow.web.openapi import DOCUMENT, Document
@@ -77,6 +77,7 @@ def build_app(api: Api) -> web.Application:
     app[FEED] = Feed(api)
     app[STAGE] = Stage()
     app[SHARES] = Shares(api)
+    app[ROOM] = Room(largest)
     app.on_shutdown.append(_stop_streams)
     app.on_response_prepare.append(_mark_answer)
     add_routes(app, all_routes())
@@ -119,6 +120,8 @@ def _guard(allowed_hosts: Sequence[str], largest: int) -> Middleware:
             if not request.content.is_eof():
                 answer.force_close()  # What still comes of the body would be taken for a request.
             return answer
+        finally:
+            request.app[ROOM].give_back(request)
 
     return guard
 

@@ -12,7 +12,7 @@ from pydantic_core import from_json
 
 from sensorflow.core.vocabulary import JsonValue
 from sensorflow.web.api import API
-from sensorflow.web.problems import ProblemError, bad_request, places, unprocessable
+from sensorflow.web.problems import RETRY_AFTER_S, ProblemError, bad_request, places, unprocessable
 from sensorflow.web.schemas import ErrorPlace
 
 #: How deep arrays and objects may be nested.
@@ -24,7 +24,44 @@ _SLOWEST = 16 * 1024
 #: Numbers that may be too large for a float, which would be read as infinite.
 _HUGE_NUMBER = re.compile(rb"[0-9][eE]\+?[0-9]{3}|[0-9]{200}")
 
+#: Bytes of a body that are not counted: so much every connection may have.
+_SMALL = 64 * 1024
+
 Body = TypeVar("Body", bound=BaseModel)
+
+
+class Room:
+    """What large bodies may take together, from their first bytes until they are answered."""
+
+    def __init__(self, size: int) -> None:
+        """Prepare room for one body of this size, or several smaller ones."""
+        self._left = size
+
+    def take(self, request: web.Request, size: int) -> None:
+        """Take room for what has come of a body.
+
+        Raises:
+            ProblemError: 503, others have it.
+        """
+        more = size - request.get(_TAKEN, 0)
+        if size <= _SMALL or more <= 0:
+            return
+        if more > self._left:
+            raise ProblemError(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                "too many large bodies come at once; send it again later",
+                headers={"Retry-After": str(RETRY_AFTER_S)},
+            )
+        self._left -= more
+        request[_TAKEN] = size
+
+    def give_back(self, request: web.Request) -> None:
+        """Give back what an answered request has taken."""
+        self._left += request.pop(_TAKEN, 0)
+
+
+ROOM = web.AppKey("room", Room)
+_TAKEN = web.RequestKey("taken", int)
 
 
 def too_large(limit: int) -> ProblemError:
@@ -39,11 +76,11 @@ async def read_body(request: web.Request, limit: int) -> bytes:
 
     Raises:
         ProblemError: 413, it has more bytes than `limit`; 400, it is not packed as it says; 408, it
-            comes too slowly.
+            comes too slowly; 503, others that are as large have taken all the room.
     """
     if (request.content_length or 0) > limit:
         raise too_large(limit)
-    allowed_s = request.app[API].body_timeout_s
+    allowed_s, room = request.app[API].body_timeout_s, request.app[ROOM]
     try:
         if request.content.is_eof():  # What is there already needs no clock.
             whole = request.content.read_nowait()
@@ -57,6 +94,7 @@ async def read_body(request: web.Request, limit: int) -> bytes:
                 body += chunk
                 if len(body) > limit:
                     raise too_large(limit)
+                room.take(request, len(body))
                 clock.reschedule(begun + allowed_s + len(body) / _SLOWEST)
     except TimeoutError:
         detail = f"expected the body within {allowed_s:g} s and {_SLOWEST} bytes a second"

@@ -34,6 +34,8 @@ class Sender:
         #: How often one was answered as a repetition: its first answer was lost.
         self.repeated = 0
         self.sent = 0
+        #: How long each took from its first try to its acknowledgement.
+        self.took_s: list[float] = []
         self._per_s = per_s
         self._queue: asyncio.Queue[int] = asyncio.Queue()
         self._timer: asyncio.TimerHandle | None = None
@@ -70,9 +72,11 @@ class Sender:
         """Send one after the other."""
         while True:
             number = await self._queue.get()
+            began_at = asyncio.get_running_loop().time()
             while not await self.is_acknowledged(client, number):
                 await self.service.serves.wait()
             self.acknowledged.add(number)
+            self.took_s.append(asyncio.get_running_loop().time() - began_at)
             self._queue.task_done()
 
     async def is_acknowledged(self, client: aiohttp.ClientSession, number: int) -> bool:
