@@ -116,7 +116,8 @@ async def test_what_no_rule_can_read_is_kept_with_its_reason_and_delays_nobody(
     see_each_fired_once(home, sender.sent)
     figure(
         f"{POISON} posted: {dict(answers)}, {len(rejected)} rejected with a reason; "
-        f"of {PER_S} others a second half took {median_ms(beside_s):.0f} ms beside them, {median_ms(alone_s):.0f} ms alone"
+        f"of {PER_S} others a second half took {median_ms(beside_s):.0f} ms beside them, "
+        f"{median_ms(alone_s):.0f} ms alone"
     )
 
 
