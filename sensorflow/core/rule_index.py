@@ -79,7 +79,7 @@ class _Search:
 
     def __init__(self) -> None:
         self.fitting: list[int] = []
-        #: Rules with one place, of which something may be left to ask.
+        #: Rules with one place, of which something is left to ask.
         self.single: list[int] = []
         #: Rules of which something is left to ask.
         self.doubtful: list[Found] = []
@@ -115,13 +115,17 @@ class _Node:
             _walk(self.below, document, document, search)
 
 
-#: What a value leads to; most lead to one rule only, which needs no node.
+#: What a value leads to; most lead to one rule only, which needs no node. Where something is left to ask of
+#: it, its number is inverted: what is left stands at one more place that has to be gone to.
 _Target: TypeAlias = _Node | Found | int
 
 
 def _collect(target: _Target, document: dict[str, JsonValue], search: _Search) -> None:
     if isinstance(target, int):
-        search.single.append(target)
+        if target >= 0:
+            search.fitting.append(target)
+        else:
+            search.single.append(~target)
     elif isinstance(target, tuple):
         search.doubtful.append(target)
     else:
@@ -316,8 +320,10 @@ class _Building:
         if entry.copies > 1:
             return entry.found
         left = entry.left
+        if not left:
+            return entry.rule
         self._left[entry.rule] = self._known.setdefault(left, left)
-        return entry.rule
+        return ~entry.rule
 
 
 def _step(steps: dict[str, _Step], path: Path) -> _Step:
