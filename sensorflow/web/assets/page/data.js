@@ -2,7 +2,7 @@
 import { begun, onNotice } from "./stream.js";
 import { useEffect, useSignal } from "./ui.js";
 
-// Returns a signal of {value, error, loading}. `read(signal)` is called at first, when a dependency
+// Returns a signal of {value, error, loading}. `read(signal)`, where there is one, is called at first, when a dependency
 // changes, and when `concerns(kind, data)` is true of a notice; notices of half a second are one.
 export function useRead(read, dependencies, concerns = () => false) {
   const state = useSignal({ value: undefined, error: undefined, loading: true });
@@ -12,6 +12,7 @@ export function useRead(read, dependencies, concerns = () => false) {
     let again = false;
     let timer = 0;
     state.value = { ...state.value, loading: true };
+    if (!read) return undefined;
     const start = async () => {
       if (running) {
         again = true;

@@ -12,14 +12,14 @@ const READ_AGAIN_MS = 5000;
 // Between two times that are told: so that they do not run into each other on a narrow screen.
 const stepS = (plot) => (plot.width > 560 ? 600 : 1200);
 
-export function Rates() {
+export function Rates({ begun }) {
   const again = useSignal(0);
   const minute = Math.floor(now.value / 60000);
-  const read = useRead(async (signal) => {
+  const read = useRead(begun && (async (signal) => {
     // What draws is much larger than the rest of the page, which does not wait for it.
     const [{ items }, { default: UPlot }] = await Promise.all([get("/events/rates", {}, { signal }), import("./vendor/uplot.js")]);
     return { items, UPlot };
-  }, [again.value, minute]);
+  }), [begun, again.value, minute]);
   useEffect(() => {
     let timer = 0;
     const stop = onNotice((kind) => {

@@ -21,11 +21,13 @@ const DATED = ["hourly", "daily", "weekly", "monthly"];
 
 export function Overview() {
   const { rows, whole, error } = usePipelines();
-  const alerts = useRead((signal) => get("/alerts", { limit: MOST }, { signal }), [], (kind) => kind === "alert").value.value;
+  // What is looked for comes first: the rest is asked for when that is on its way to the screen.
+  const begun = rows !== undefined || error !== undefined;
+  const alerts = useRead(begun && ((signal) => get("/alerts", { limit: MOST }, { signal })), [begun], (kind) => kind === "alert").value.value;
   return html`<h1>Overview</h1>
     <${Problem} error=${error} />
-    <${Numbers} pipelines=${whole ? rows : undefined} alerts=${alerts?.items} />
-    <div class="columns"><${Wrong} alerts=${alerts?.items ?? []} /><${Rates} /></div>
+    <${Numbers} begun=${begun} pipelines=${whole ? rows : undefined} alerts=${alerts?.items} />
+    <div class="columns"><${Wrong} alerts=${alerts?.items ?? []} /><${Rates} begun=${begun} /></div>
     ${rows === undefined ? !error && html`<p class="quiet" role="status">Reading the pipelines …</p>` : html`<${Pipelines} rows=${rows} whole=${whole} />`}`;
 }
 
@@ -113,8 +115,8 @@ function withRun(row, { id, partition, state, stale }) {
 
 // Numbers
 
-function Numbers({ pipelines, alerts }) {
-  const sensors = useRead((signal) => get("/sensors", { limit: 500 }, { signal }), [], (kind) => kind === "sensor" || kind === "alert");
+function Numbers({ begun, pipelines, alerts }) {
+  const sensors = useRead(begun && ((signal) => get("/sensors", { limit: 500 }, { signal })), [begun], (kind) => kind === "sensor" || kind === "alert");
   const down = sensors.value.value?.items.filter((sensor) => sensor.state === "down").length;
   const all = sensors.value.value?.items.length;
   const late = alerts
