@@ -438,7 +438,7 @@ async def test_the_how_to_of_a_restore_does_it(tmp_path: Path, free_port: int) -
         assert run("backup", str(file), "--home", str(home)).code == 0
         assert typed(f"{told} since", home, free_port).returncode == 0
         left = {path.name: path.read_bytes() for path in store.parent.glob("state.db*")}
-    assert set(left) == {"state.db", "state.db-wal", "state.db-shm"}
+    assert set(left) == {"state.db", "state.db-wal", "state.db-shm", "state.db-ballast"}
     for name, content in left.items():  # As a kill leaves them, on a disk that fails.
         (store.parent / name).write_bytes(b"x" * len(content))
     assert "cannot be read as a store" in " ".join(wrong(findings("--home", str(home), code=1)))
