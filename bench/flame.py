@@ -20,7 +20,7 @@ from pathlib import Path
 from bench.events import PIPELINE, SINGLE, events, joins, new_partitions, posts, rearrivals
 from bench.growth import CONNECTIONS, chance
 from bench.http_load import post, send_all
-from bench.services import home_of, sensorflow
+from bench.services import home_of, rest, sensorflow
 from bench.stores import event, make_store, order_key
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -36,6 +36,7 @@ def drawn(home: Path, picture: Path, request: Callable[[], bytes], seconds: floa
     """Serve a home, post, and draw."""
     sampler = Path(sys.executable).with_name("py-spy")
     with sensorflow(home) as (port, pid):
+        rest(pid)
         # Once before, so that nothing is drawn that only the first events need.
         asyncio.run(send_all(port, until(time.monotonic() + 2, request), connections=CONNECTIONS))
         command = [sampler, "record", "--gil", "--rate", "500", "--duration", str(round(seconds))]

@@ -6,11 +6,10 @@ that has a pipeline with a file sensor and a webhook, with the bare aiohttp besi
 
 import statistics
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 from bench.comparison import Finding, in_turn, median_and_spread, parser, tell
-from bench.services import bare, home_of, resident_mb, sensorflow
+from bench.services import Spent, bare, home_of, resident_mb, rest, sensorflow
 
 PIPELINE = """\
 name: sales
@@ -20,25 +19,6 @@ sensors:
 tasks:
   join: {inputs: [orders, fares], run: ["true"]}
 """
-#: After its start, before it is idle.
-SETTLED_S = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Spent:
-    """What a process and its threads have spent since they started."""
-
-    cpu_s: float
-    wakeups: int
-
-    @classmethod
-    def by(cls, pid: int) -> "Spent":
-        threads = list(Path(f"/proc/{pid}/task").iterdir())
-        status = [thread.joinpath("status").read_text() for thread in threads]
-        # In nanoseconds, where utime and stime count in hundredths of a second.
-        ran = [int(thread.joinpath("schedstat").read_text().split()[0]) for thread in threads]
-        waits = [line.split()[1] for text in status for line in text.splitlines() if line.startswith("volun")]
-        return cls(sum(ran) / 1e9, sum(map(int, waits)))
 
 
 def children(pid: int) -> int:
@@ -53,7 +33,7 @@ def compared(seconds: float, repeat: int) -> list[Finding]:
         sensorflow(home) as (_, ours),
         bare() as (_, beside),
     ):
-        time.sleep(SETTLED_S)
+        rest(ours)
         before: dict[int, Spent] = {}
 
         def watched(pid: int) -> tuple[float, float]:

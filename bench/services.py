@@ -9,6 +9,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 
@@ -83,6 +84,33 @@ def bare() -> Iterator[tuple[int, int]]:
     port = free_port()
     with serving(sys.executable, "-m", "bench.bare_server", str(port), port=port) as server:
         yield port, server.pid
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What a process and its threads have spent since they started."""
+
+    cpu_s: float
+    wakeups: int
+
+    @classmethod
+    def by(cls, pid: int) -> "Spent":
+        """Read it."""
+        threads = list(Path(f"/proc/{pid}/task").iterdir())
+        status = [thread.joinpath("status").read_text() for thread in threads]
+        # In nanoseconds, where utime and stime count in hundredths of a second.
+        ran = [int(thread.joinpath("schedstat").read_text().split()[0]) for thread in threads]
+        waits = [line.split()[1] for text in status for line in text.splitlines() if line.startswith("volun")]
+        return cls(sum(ran) / 1e9, sum(map(int, waits)))
+
+
+def rest(pid: int) -> None:
+    """Wait until a server has done what it does after its start: it looks at every open run again."""
+    calm = 0
+    while calm < 3:
+        before = Spent.by(pid).cpu_s
+        time.sleep(0.3)
+        calm = calm + 1 if Spent.by(pid).cpu_s - before < 0.01 else 0
 
 
 def resident_mb(pid: int) -> float:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bench.comparison import Finding, parser, tell
 from bench.growth import chance, growth
-from bench.services import resident_mb, sensorflow
+from bench.services import resident_mb, rest, sensorflow
 from bench.stores import event, make_store, order_key
 
 
@@ -23,6 +23,8 @@ def compared(sizes: list[int], number: int, repeat: int) -> list[Finding]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         homes = {size: make_store(folder / str(size), waiting_runs=size) for size in sizes}
         servers = {size: stack.enter_context(sensorflow(home)) for size, home in homes.items()}
+        for _, pid in servers.values():
+            rest(pid)
         ports = {size: port for size, (port, _) in servers.items()}
 
         def hits(size: int, events: int) -> list[bytes]:
