@@ -83,6 +83,7 @@ async def test_slash_searches_pipelines_and_datasets_and_opens_what_is_found(
     await expect(page).to_have_url(re.compile("#/pipelines/catalogue$"))
 
 
+@pytest.mark.slow
 async def test_slash_leads_to_a_partition_of_a_pipeline(opened: Opener, busy_site: Site) -> None:
     page = await opened(busy_site.url)
     for typed in ("sales 2026-03-08", "sales/2026-03-09"):
@@ -168,6 +169,7 @@ async def test_the_page_says_when_the_service_is_gone(opened: Opener, tmp_path: 
     await expect(page.get_by_role("status").get_by_text("service not reached")).to_be_visible()
 
 
+@pytest.mark.slow
 async def test_the_page_says_when_the_service_cannot_take_events_and_when_it_can_again(
     opened: Opener, busy_site: Site
 ) -> None:

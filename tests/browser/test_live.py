@@ -132,6 +132,7 @@ async def test_the_log_of_a_running_task_follows_what_it_writes(site: Site, open
     await expect(node(page, "copy")).to_have_class(state_of("succeeded"))
 
 
+@pytest.mark.slow
 async def test_the_whole_log_is_saved_also_where_the_service_wants_a_token(
     site: Site, opened: Opener
 ) -> None:
@@ -148,6 +149,7 @@ async def test_the_whole_log_is_saved_also_where_the_service_wants_a_token(
     assert "no checked.ok" in (await download.path()).read_text()
 
 
+@pytest.mark.slow
 async def test_a_question_stays_open_while_what_it_is_about_changes(site: Site, opened: Opener) -> None:
     await orders(site.client, DAY, "eu")
     run = await run_is(site.service, "sales", DAY, "waiting")
@@ -195,6 +197,7 @@ async def test_a_backfill_is_drawn_over_partitions_and_its_plan_is_shown_first(
     ]
 
 
+@pytest.mark.slow
 async def test_a_backfill_is_drawn_with_a_finger(site: Site, opened: Opener) -> None:
     phone: Any = {"has_touch": True, "is_mobile": True, "viewport": {"width": 390, "height": 800}}
     page = await opened(site.url, "#/pipelines/sales", **phone)
