@@ -199,6 +199,16 @@ def test_an_age_that_lapses_opens_no_run_that_has_ended_for_a_task_that_was_adde
     assert run_of(flow, "p", DAY).state == "succeeded"
 
 
+def test_without_partitions_the_age_lapses_too() -> None:
+    load = task("load", reads("w", Selection.LATEST, max_age_s=60.0))
+    flow = service(pipeline("p", load, partitioning=WHOLE), datasets=(dataset("w", WHOLE),), workers=0)
+    flow.ready("w")
+    assert flow.task_states("p", "") == {"load": TaskState.QUEUED}
+    flow.pass_time(61)
+    (wait,) = waits(flow, "p", "", "load")
+    assert wait.text.startswith("waiting for w: what is there is 1 min 1 s old, at most 1 min counts")
+
+
 def test_the_age_of_a_run_whose_pipeline_is_gone_is_nobodys_concern() -> None:
     flow = service(pipeline("p", task("load", same("a", max_age_s=60.0))), workers=0)
     flow.ready("a", DAY)
