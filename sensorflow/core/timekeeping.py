@@ -68,14 +68,25 @@ def _span_s(turn: Turn, timer: TimerRow) -> float:
 
 
 def clock_set(turn: Turn, by_s: float) -> None:
-    """Let no span take longer, and no schedule time be missed, because the clock was set."""
+    """Let no span take longer, and no time be missed, because the clock was set."""
     shorten_spans(turn)
+    if by_s < 0:
+        _wait_again(turn)
     if not 0 < by_s <= _SET_S:
         return
     for name in turn.definitions.pipelines:
         timer = turn.state.timer(f"schedule/{name}")
         if timer is not None and timer.due_at <= turn.now:
             schedule_due(turn, timer, on_time_s=ON_TIME_S + by_s)
+
+
+def _wait_again(turn: Turn) -> None:
+    """Look at the runs that wait for a time of day: it may have passed already, and come once more."""
+    for pipeline in turn.definitions.pipelines.values():
+        if pipeline.schedule is not None or turn.definitions.graphs[pipeline.name].optional:
+            turn.state.put_timer(
+                TimerRow(key=f"walk/{pipeline.name}", due_at=turn.now, kind="walk", pipeline=pipeline.name)
+            )
 
 
 def schedule_due(turn: Turn, timer: TimerRow, on_time_s: float = ON_TIME_S) -> None:

@@ -6,7 +6,7 @@ from sensorflow.core.messages import ClockSet, Reviewed
 from sensorflow.core.states import TaskState
 from sensorflow.core.vocabulary import Catchup, RetryPolicy
 from sensorflow.testing import FakeClock, VirtualService
-from tests.flows import DAILY, HOURLY, NOW, dataset, fail, fired, pipeline, run_of, same, service, task
+from tests.flows import DAILY, HOURLY, NOW, dataset, fail, fired, make, pipeline, run_of, same, service, task
 
 HOUR_S = 3_600
 DAY = "2026-06-01"
@@ -69,6 +69,18 @@ def test_a_task_whose_optional_input_a_clock_set_back_wants_again_does_not_wait_
     assert flow.task_states("p", DAY) == {"load": TaskState.WAITING}
     set_clock(flow, HOUR_S)
     flow.pass_time(0)
+    assert fired(flow) == [("load", DAY)]
+
+
+def test_a_time_that_has_passed_and_comes_again_is_waited_for_again() -> None:
+    flow = service(pipeline("p", task("load", same("a"), same("b", optional_after_s=20.0))))
+    make(flow, "p", DAY)
+    flow.pass_time(20)
+    set_clock(flow, -HOUR_S)
+    flow.pass_time(0)
+    flow.ready("a", DAY)
+    assert fired(flow) == []
+    flow.pass_time(HOUR_S)
     assert fired(flow) == [("load", DAY)]
 
 
