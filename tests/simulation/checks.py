@@ -175,7 +175,8 @@ class Checks:
         for run in [] if self._jumped else self._runs:
             for row in self._state.attempts(run.id):
                 key = (row.run_id, row.task, row.number)
-                if row.error != LAPSED or key not in self._ledger.begun:
+                # One that no file names any more is given no new lease.
+                if row.error != LAPSED or key not in self._ledger.begun or run.pipeline in self._edited:
                     continue
                 action = self._ledger.begun[key].order.action
                 assert isinstance(action, HttpCall)
@@ -226,7 +227,7 @@ class Checks:
             or leaf.max_age_s is not None
             for leaf in leaves(task.inputs)
         )
-        if run.forced or (timed and self._jumped):
+        if begun.forced or (timed and self._jumped):
             return
         before = [(seq, arrived) for seq, arrived in self._arrivals if seq <= begun.seq]
         model = Known(definitions, begun.at, before)

@@ -44,6 +44,8 @@ class Begun:
     at: float
     #: Of partitions that somebody had asked to be taken back: the version, 0 where that was so.
     told_versions: dict[tuple[str, str], int]
+    #: Its run was to fire without inputs.
+    forced: bool
 
 
 @dataclass(slots=True)

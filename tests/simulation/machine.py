@@ -223,7 +223,9 @@ class Machine:
         definitions = self.service.definitions
         with self.looking() as state:
             told = {place: _version(state, *place) for place in self.ledger.withdrawals}
-            begun = Begun(order, definitions, state.last_seq(), self.world.now(), told)
+            run = state.run(order.run_id)
+            forced = run is not None and run.forced
+            begun = Begun(order, definitions, state.last_seq(), self.world.now(), told, forced)
             self.ledger.started(begun)
             self._check_turn(state, definitions.pipelines[order.pipeline], order)
             self._check_backfill(state, order)
