@@ -23,7 +23,7 @@ from sensorflow.core.vocabulary import (
 )
 from tests.flows import NOW
 from tests.naive import CLOSED, OVER, Arrived, Model, Run, Task, leaves, passed_over
-from tests.naive_calendar import key_at, previous_partition, start_of
+from tests.naive_calendar import key_at, start_of
 from tests.simulation.disk import SimulatedStore
 from tests.simulation.ledger import Begun, Ledger
 from tests.simulation.machine import Machine
@@ -75,12 +75,9 @@ class Known(Model):
         there = sum(key in recent and self.version(item.dataset, key) > 0 for key in keys)
         return there >= (len(keys) if item.at_least is None else min(item.at_least, len(keys)))
 
-    def _verdict(self, run: Run, task: TaskDefinition) -> TaskState:
-        previous = previous_partition(self.definitions.pipelines[run.pipeline], run.partition)
-        before = self.run_of(run.pipeline, previous) if previous else None
-        if previous and (before is None or before.state is not RunState.SUCCEEDED):
-            return TaskState.WAITING
-        return super()._verdict(run, task)
+    def _is_next(self, run: Run) -> bool:
+        # Where no runs are told of, the ledger has looked at it when the attempt was ordered.
+        return not self.runs or super()._is_next(run)
 
 
 class Checks:

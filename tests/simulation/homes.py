@@ -21,7 +21,6 @@ from sensorflow.core.vocabulary import (
 )
 from sensorflow.sensors.mqtt import MqttOptions
 from tests.flows import HOURLY, pipeline, task
-from tests.naive_calendar import LENGTHS_S
 from tests.random_homes import change_home, make_home
 from tests.simulation.senders import topic_of
 from tests.simulation.world import Choices
@@ -80,10 +79,9 @@ def _with_schedule(home: Definitions, choices: Choices) -> Definitions:
 
 
 def _with_more(definition: PipelineDefinition, home: Definitions, choices: Choices) -> PipelineDefinition:
-    """Let partitions go one after the other, inputs be too old, and tasks end by a callback, now and then."""
+    """Let inputs be too old, and tasks end by a callback, now and then."""
     tasks = {name: _task_with_more(each, home, choices) for name, each in definition.tasks.items()}
-    follows = definition.start is not None and definition.partitioning.grain in LENGTHS_S
-    return replace(definition, tasks=tasks, sequential=follows and choices.yes())
+    return replace(definition, tasks=tasks)
 
 
 def _task_with_more(definition: TaskDefinition, home: Definitions, choices: Choices) -> TaskDefinition:
