@@ -164,6 +164,27 @@ def test_a_day_that_all_customers_read_wakes_those_there_are_and_is_late_for_the
     assert not run_of(flow, "p", "2026-06-02|c2").stale
 
 
+def test_the_latest_is_that_of_all_keys_that_both_sides_have() -> None:
+    shop = Partitioning(Grain.KEYS, keys=("a", "b"))
+    flow = service(
+        pipeline(
+            "p",
+            task("load", same("x"), reads("prices", Selection.LATEST)),
+            partitioning=several(day=DAILY, region=REGIONS, shop=shop),
+        ),
+        datasets=(
+            dataset("x", several(day=DAILY, region=REGIONS, shop=shop)),
+            dataset("prices", several(shop=shop, day=DAILY, region=REGIONS)),
+        ),
+    )
+    flow.ready("prices", "a|2026-05-30|us")
+    flow.ready("prices", "b|2026-05-30|eu")
+    flow.ready("x", "2026-06-01|eu|a")
+    assert partitions_fired(flow) == []
+    flow.ready("prices", "a|2026-05-30|eu")
+    assert partitions_fired(flow) == ["2026-06-01|eu|a"]
+
+
 def test_a_skipped_day_keeps_its_week_waiting() -> None:
     flow = service(
         pipeline("d", task("day", same("a"), outputs=("days",))),
