@@ -283,7 +283,7 @@ def _api(serving: Running, settings: Settings, host: str, clock: SystemClock) ->
         clock=clock,
         sensor_error=lambda pipeline, name: serving.supervisor.status(pipeline, name).error,
         log_path=lambda run_id, task, number: log_path(serving.home.path, run_id, task, number),
-        masked=serving.executor.masked,
+        masked_piece=serving.executor.masked_piece,
         not_ready=not_ready,
         workers=settings.workers,
         host=host,

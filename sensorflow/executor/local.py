@@ -96,6 +96,10 @@ class LocalExecutor:
         """Return what an attempt has put out so far, without secrets."""
         return self._mask.masked(content)
 
+    def masked_piece(self, content: bytes) -> tuple[bytes, bytes]:
+        """Return a piece of what an attempt puts out without secrets, and the end that may begin one."""
+        return self._mask.masked_piece(content)
+
     def start(self, order: StartAttempt) -> None:
         """Start an attempt; one that runs already is left alone. Never raises: failures are reported."""
         key = (order.run_id, order.task, order.number)

@@ -24,6 +24,15 @@ class Mask:
                 content = content.replace(secret, b"*" * len(secret))
         return content
 
+    def masked_piece(self, content: bytes) -> tuple[bytes, bytes]:
+        """Return a piece of something longer without the secrets; apart its end, where that may begin one.
+
+        The end is to be read again together with what follows.
+        """
+        masked = self.masked(content)
+        begun = max((_begun(masked, secret) for secret in self._secrets), default=0)
+        return masked[: len(masked) - begun], masked[len(masked) - begun :]
+
     def text(self, text: str) -> str:
         """Return the text without the secrets."""
         return self.masked(text.encode(errors="surrogateescape")).decode(errors="surrogateescape")
@@ -44,3 +53,9 @@ class Mask:
                     return
                 place += len(piece) - overlap
                 file.seek(place)
+
+
+def _begun(content: bytes, secret: bytes) -> int:
+    """Return how many bytes at the end of the content a secret begins with, but for a whole one."""
+    longest = min(len(content), len(secret) - 1)
+    return next((size for size in range(longest, 0, -1) if content.endswith(secret[:size])), 0)

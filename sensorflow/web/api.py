@@ -39,8 +39,9 @@ class Api:
     sensor_error: Callable[[str, str], str | None]
     #: By run id, task and attempt number.
     log_path: Callable[[str, str, int], Path]
-    #: Takes secrets out of what an attempt that still runs has put out.
-    masked: Callable[[bytes], bytes]
+    #: Takes secrets out of a piece of what an attempt that still runs puts out. The end that may begin one is
+    #: apart, to be read again together with what follows.
+    masked_piece: Callable[[bytes], tuple[bytes, bytes]]
     #: What is not ready, by name, with why; empty when all is.
     not_ready: Callable[[], Mapping[str, str]]
     #: What the service has counted since it was started.

@@ -2,6 +2,7 @@
 
 import asyncio
 import codecs
+import os
 from pathlib import Path
 from typing import IO
 
@@ -88,17 +89,23 @@ async def _send(
     follow: bool,
 ) -> None:
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    stopping = request.app[STOPPING]
+    api, stopping = request.app[API], request.app[STOPPING]
     log: IO[bytes] | None = None
     try:
         while True:
             # Asked before the read: what is written until the attempt's end is read after it.
-            ended = not follow or _has_ended(request.app[API], key)
+            is_over = _has_ended(api, key)
             log = log or await asyncio.to_thread(_open, path)
             while log is not None and (chunk := await asyncio.to_thread(log.read, _CHUNK)):
-                await response.write(decoder.decode(request.app[API].masked(chunk)).encode())
+                piece, begun = api.masked_piece(chunk)
+                if is_over:  # The log is masked by now, so this is no beginning of a secret.
+                    piece, begun = piece + begun, b""
+                log.seek(-len(begun), os.SEEK_CUR)
+                if not piece:
+                    break  # More than the beginning of what may be a secret is still to come.
+                await response.write(decoder.decode(piece).encode())
             gone = request.transport is None or request.transport.is_closing()
-            if ended or gone or stopping.is_set() or not is_still_admitted(request):
+            if is_over or not follow or gone or stopping.is_set() or not is_still_admitted(request):
                 await response.write(decoder.decode(b"", final=True).encode())
                 return
             await _wait(stopping, FOLLOW_EVERY_S)

@@ -362,11 +362,12 @@ async def test_a_fault_of_the_service_is_500_and_keeps_its_reason_to_itself(
     assert "canary" in "".join(capsys.readouterr())
 
 
-def make_gated_home(home: Path) -> Path:
-    """Write a home whose only task waits for a line in `gate`."""
+def make_gated_home(home: Path, *, before: str = "", env: str = "") -> Path:
+    """Write a home whose only task waits for a line in `gate`, and puts something out before."""
     (home / "pipelines").mkdir(parents=True)
     (home / "pipelines" / "gated.yaml").write_text(
-        "name: gated\ntasks: {wait: {inputs: [go], run: 'echo begun; cat gate; echo done'}}\n"
+        f"name: gated\ntasks: {{wait: {{inputs: [go], env: {{{env}}}, "
+        f"run: 'echo begun; printf \"{before}\"; cat gate; echo done'}}}}\n"
     )
     os.mkfifo(home / "gate")
     return home
@@ -390,6 +391,18 @@ async def test_a_followed_log_comes_as_it_is_written_and_ends_with_the_attempt(t
         response = await follow(session, service)
         await asyncio.to_thread((service.home.path / "gate").write_bytes, b"opened \xff\n")
         assert await response.content.read() == "opened \ufffd\ndone\n".encode()
+
+
+async def test_a_secret_that_comes_in_two_pieces_is_masked_in_a_followed_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ERP_PASSWORD", "hunter2hunter2")
+    home = make_gated_home(tmp_path / "home", before="it is hunter2", env='PASSWORD: "${ERP_PASSWORD}"')
+    async with serving(home) as service, aiohttp.ClientSession() as session:
+        response = await follow(session, service)
+        assert await response.content.readexactly(6) == b"it is "
+        await asyncio.to_thread((service.home.path / "gate").write_bytes, b"hunter2, hunt\n")
+        assert await response.content.read() == b"**************, hunt\ndone\n"
 
 
 async def test_who_follows_a_log_does_not_hold_up_the_stop_of_the_service(tmp_path: Path) -> None:

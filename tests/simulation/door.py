@@ -130,7 +130,7 @@ def _api(world: World, service: Service) -> Api:
         clock=world,
         sensor_error=lambda pipeline, name: None,
         log_path=lambda run_id, task, number: Path(),
-        masked=lambda content: content,
+        masked_piece=lambda content: (content, b""),
         not_ready=dict,
         measures=service.measures,
         inbox=lambda: service.waiting,
