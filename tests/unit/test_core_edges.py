@@ -13,6 +13,7 @@ from sensorflow.core.matching import compile_pattern
 from sensorflow.core.messages import (
     CancelBackfill,
     ClockSet,
+    EventState,
     Made,
     MarkTask,
     RetryTasks,
@@ -51,6 +52,7 @@ from tests.flows import (
     partitions_fired,
     pipeline,
     reads,
+    receive,
     run_of,
     same,
     seen,
@@ -441,3 +443,14 @@ def test_a_collector_that_looks_seldom_passes_over_what_is_there() -> None:
     finally:
         gc.unfreeze()
         gc.set_threshold(*thresholds)
+
+
+def test_an_event_that_a_rule_or_the_service_breaks_on_is_rejected_with_what_broke() -> None:
+    flow = service(pipeline("p", task("load", same("a"))), sensors=(mqtt_sensor(Rule(dataset="gone")),))
+    broken = receive(flow, seen({"day": "2026-06-01"}))
+    assert (broken.state, broken.reason) == (
+        EventState.REJECTED,
+        "sensor p/s could not read it: it could not be handled (KeyError: 'gone')",
+    )
+    kept = receive(flow, seen({"day": "2026-06-02"})._replace(quarantined="it broke the turn"))
+    assert (kept.state, kept.reason) == (EventState.REJECTED, "it broke the turn")
