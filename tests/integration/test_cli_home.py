@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ from sensorflow.config.settings import Settings, load_settings
 from sensorflow.store.migrations import migrate
 from tests.calling import Ended, called, environment
 from tests.conftest import BrokerAddress
+from tests.observing import PATIENCE_S
 from tests.serving import SECRETS, make_home, serving, until
 
 pytestmark = pytest.mark.slow
@@ -86,8 +88,16 @@ def test_a_new_home_works_by_the_commands_that_init_says(tmp_path: Path, free_po
     with served(serve, tmp_path, free_port):
         told = typed(ready, tmp_path, free_port)
         assert "accepted" in told.stdout
-        run_id = run("runs", "sales", "--json", "--home", str(home), SENSORFLOW_PORT=str(free_port)).out
-        assert json.loads(run_id)["items"][0]["partition"] == DAY
+        until = time.monotonic() + PATIENCE_S
+        state = ""
+        while state != "succeeded":  # Each look is a process of its own.
+            assert time.monotonic() < until, state
+            told_runs = run(
+                "runs", "sales", "--json", "--home", str(home), SENSORFLOW_PORT=str(free_port)
+            ).out
+            (found,) = json.loads(told_runs)["items"]
+            assert found["partition"] == DAY
+            state = found["state"]
         followed = run(
             "logs", f"sales/{DAY}", "report", "-f", "--home", str(home), SENSORFLOW_PORT=str(free_port)
         )
