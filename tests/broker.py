@@ -72,6 +72,11 @@ class Broker:
             )
             self._command = [sys.executable, "-m", "amqtt.scripts.broker_script", "-c", str(config)]
 
+    @property
+    def log(self) -> str:
+        """What the broker has told so far, over all its lives."""
+        return self._log.read_text(errors="replace")
+
     def start(self) -> None:
         """Start, and return when it takes connections."""
         assert self._process is None, "the broker runs already"

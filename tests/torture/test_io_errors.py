@@ -65,6 +65,7 @@ def _tries_again_soon(monkeypatch: pytest.MonkeyPatch) -> None:
 async def fail_at(folder: Path, first: int) -> tuple[list[str], Told, Failing]:
     """Serve on a disk of which the n-th call fails; return what is lost or corrupt then."""
     random, told = Random(first), Told()
+    begun = True
     failing = Failing(first, random.choice([1, 1, 3, 20]), random.random() < 0.3)
     home = make_posting_home(folder / str(first))
     with recording() as record:
@@ -75,8 +76,12 @@ async def fail_at(folder: Path, first: int) -> tuple[list[str], Told, Failing]:
                 await post_all(service, told, _EVENTS, lambda: len(record.calls))
         except StoreError:
             assert not told.acknowledged  # It said why and ended at its start.
+            begun = False
         record.refuse = lambda kind: None
     found = _faults(home / ".sensorflow" / "state.db", told)
+    if not begun:  # What a first start had written of its file holds nothing yet that a power cut could take.
+        shutil.rmtree(home)
+        return found, told, failing
     platter = Platter()
     for call in record.calls:
         platter.take(call)

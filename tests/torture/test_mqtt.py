@@ -24,7 +24,7 @@ MESSAGES = amount("MQTT_MESSAGES", 1000, 10_000)
 BROKER_KILLS = amount("BROKER_KILLS", 4, 20)
 SOURCE = "/mqtt/shop/orders_come"
 #: The settings by which a broker keeps what comes while nobody is there to take it.
-KEEPS_ALL = "max_queued_messages 0\n"
+KEEPS_ALL = "max_queued_messages 0\nlog_type all\n"
 #: The service is back at a broker after so long; a machine that has much else to do may take longer.
 BACK_S = amount("BACK_S", 30, 10)
 
@@ -65,7 +65,8 @@ async def test_no_kill_loses_a_message_or_fires_a_partition_twice(
     service = ServiceProcess(make_shop(home, sensor(broker)))
     try:
         await service.start()
-        await watches(service)  # From here on the broker keeps what comes.
+        await watches(service)
+        await service.until(lambda: subscriptions(broker))  # From here on the broker keeps what comes.
         publishing = asyncio.create_task(publish(broker, range(MESSAGES), MESSAGES / (2.0 * KILLS)))
         for _ in range(KILLS):
             await service.moment(lots.uniform(0.1, 1.5))
@@ -93,6 +94,7 @@ async def test_the_service_is_back_at_a_broker_that_is_back(
     async with served(make_shop(home, sensor(broker))) as service:
         await watches(service)
         for number in range(BROKER_KILLS):
+            await service.until(lambda n=number: subscriptions(broker) > n)
             await asyncio.to_thread(broker.kill if number % 2 else broker.stop)
             await watches(service, False)
             await service.moment(lots.choice([0.1, 1.0, 5.0, 12.0]))
@@ -109,8 +111,13 @@ async def test_the_service_is_back_at_a_broker_that_is_back(
     figure(f"{BROKER_KILLS} restarts, every other by kill -9: back after {longest_s:.1f} s at most, 0 lost")
 
 
+def subscriptions(broker: Broker) -> int:
+    """Return how often the broker has taken the sensor's subscription."""
+    return broker.log.count("Sending SUBACK to sensorflow")
+
+
 async def watches(service: ServiceProcess, wanted: bool = True) -> None:
-    """Wait until the sensor has subscribed, or until it knows that it has not."""
+    """Wait until nothing is wrong with the sensor, or until something is."""
     async with client_of(service) as client, asyncio.timeout(60):
         while (await sensor_state(client) == "up") is not wanted:
             await service.moment()
