@@ -346,7 +346,10 @@ class State(Protocol):
         """Return what an event made of partitions."""
 
     def ready_arrivals_since(self, dataset: str, seq: int, limit: int) -> int:
-        """Count arrivals of the dataset, of events above `seq`, after which their partition was all there."""
+        """Count arrivals of the dataset, of events above `seq`, after which their partition was all there.
+
+        Those of a partition that is withdrawn do not count.
+        """
 
     def partition(self, dataset: str, partition: str) -> PartitionRow | None: ...
     def put_partition(self, row: PartitionRow) -> None: ...

@@ -3,6 +3,7 @@
 import sys
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
+from itertools import islice
 from types import MappingProxyType
 from typing import Any, Generic, TypeAlias, TypeVar, cast
 
@@ -363,7 +364,13 @@ class MemoryState:
 
     def ready_arrivals_since(self, dataset: str, seq: int, limit: int) -> int:
         line = self._ready_arrivals.of(dataset)
-        return min(limit, len(line) - bisect_right(line, seq, key=lambda place: place[0]))
+        since = islice(line, bisect_right(line, seq, key=lambda place: place[0]), None)
+        count = (1 for _, partition, _ in since if not self._is_withdrawn(dataset, partition))
+        return sum(islice(count, limit))
+
+    def _is_withdrawn(self, dataset: str, partition: str) -> bool:
+        row = self.partition(dataset, partition)
+        return row is not None and row.withdrawn
 
     # --- partitions ---
 

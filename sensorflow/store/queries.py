@@ -50,7 +50,11 @@ ARRIVALS_OF_EVENT = f"SELECT {ARRIVALS.columns} FROM arrivals WHERE seq = ? ORDE
 READY_ARRIVALS_SINCE = """
     SELECT count(*) FROM (
         SELECT 1 FROM arrivals INDEXED BY arrivals_of_dataset
-        WHERE dataset = ? AND ready = 1 AND seq > ? LIMIT ?)"""
+        WHERE dataset = ? AND ready = 1 AND seq > ? AND NOT EXISTS (
+            SELECT 1 FROM partitions
+            WHERE partitions.dataset = arrivals.dataset AND partitions.partition = arrivals.partition
+            AND withdrawn = 1)
+        LIMIT ?)"""
 
 #: A query for the rows of so many pairs at once, by their number.
 OfPairs: TypeAlias = Mapping[int, str]

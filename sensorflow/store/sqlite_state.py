@@ -316,7 +316,7 @@ class SqliteState:
         return self._select(tables.ARRIVALS, queries.ARRIVALS_OF_EVENT, (seq,))
 
     def ready_arrivals_since(self, dataset: str, seq: int, limit: int) -> int:
-        self._write(self._arrivals)
+        self._write(self._arrivals, self._partitions)
         return int(self._one(queries.READY_ARRIVALS_SINCE, (dataset, seq, limit))[0])
 
     # --- partitions ---

@@ -134,3 +134,24 @@ def test_an_ended_run_without_partition_is_explained_as_itself_and_not_as_the_ne
     why = explain_run(flow.definitions, flow.store.reader, first, flow.workers, flow.clock.now())
     assert (why.run, why.tasks[0].state) == (first, TaskState.FAILED)
     assert flow.task_states("p", "") == {"load": TaskState.WAITING}
+
+
+def test_an_arrival_that_was_withdrawn_is_no_news_for_a_pipeline_without_partitions() -> None:
+    flow = service(
+        pipeline(
+            "p",
+            task("load", reads("a", Selection.LATEST), reads("b", Selection.LATEST)),
+            partitioning=Partitioning(Grain.NONE),
+        )
+    )
+    flow.ready("a", DAY)
+    flow.ready("b", DAY)
+    assert len(fired(flow)) == 1
+    flow.end(flow.started[0])
+    flow.ready("a", "2026-06-02")
+    flow.send(Withdraw(dataset="a", partition="2026-06-02", reason="half of it is missing"))
+    flow.ready("b", "2026-06-02")
+    assert len(fired(flow)) == 1
+    flow.ready("a", "2026-06-02")
+    assert len(fired(flow)) == 2
+    assert list(flow.started[1].inputs["a"]) == ["2026-06-02"]
