@@ -219,6 +219,7 @@ class _Client(aiomqtt.Client):
                 # The thread in which the socket connects cannot be stopped, and what it opens must be closed.
                 if not self._connected.done():
                     self._connected.set_exception(_UnansweredError("stopped"))
+                    self._connected.exception()  # A thread that cannot connect never comes to ask for it.
                 await asyncio.wait([connecting])
                 connecting.exception()
             self._client._sock_close()
