@@ -244,16 +244,18 @@ class SqliteState:
         self._know(self._identities, queries.IDENTITIES_OF_PAIRS, plain)
         self._know(self._partitions, queries.PARTITIONS_OF_PAIRS, partitions)
         unknown = [pair for pair in runs if pair not in self._run_ids]
-        self._run_ids.update(dict.fromkeys(unknown))
-        for run in self._select_pairs(tables.RUNS, queries.RUNS_OF_PAIRS, unknown):
+        found = list(self._select_pairs(tables.RUNS, queries.RUNS_OF_PAIRS, unknown))
+        self._run_ids.update(dict.fromkeys(unknown))  # Only what was asked for in vain is not there.
+        for run in found:
             self._run_ids[run.pipeline, run.partition] = run.id
             self._runs.known.setdefault((run.id,), run)
 
     def _know(self, rows: KnownRows[Row], query: queries.OfPairs, keys: Iterable[tuple[str, str]]) -> None:
         """Read the rows of keys that are not known yet."""
         unknown = [key for key in keys if key not in rows.known]
+        found = list(self._select_pairs(rows.table, query, unknown))
         rows.known.update(dict.fromkeys(unknown))
-        for row in self._select_pairs(rows.table, query, unknown):
+        for row in found:
             rows.known[tuple(getattr(row, name) for name in rows.table.key)] = row
 
     def _select_pairs(
