@@ -120,21 +120,22 @@ class Attempts:
 
     def lapsed(self, timer: TimerRow) -> None:
         """End an attempt whose callback did not come within its lease."""
-        attempt = self.turn.state.attempt(timer.run_id, timer.task, int(timer.after))
+        number, lease_s = leased(timer)
+        attempt = self.turn.state.attempt(timer.run_id, timer.task, number)
         # Nobody could call back while the service was down.
-        missed = self.turn.now - timer.due_at > MISSED_S
-        if attempt is not None and missed and self._lease(attempt):
+        if attempt is not None and self.turn.now - timer.due_at > MISSED_S:
+            self._lease(attempt, lease_s)
             return
         self.ended(
             AttemptEnded(
                 run_id=timer.run_id,
                 task=timer.task,
-                number=int(timer.after),
+                number=number,
                 state=AttemptState.FAILED,
                 error="nobody called back within the lease",
             )
         )
-        self._let_go_of_request(timer.run_id, timer.task, int(timer.after))
+        self._let_go_of_request(timer.run_id, timer.task, number)
 
     def called_back(self, message: CalledBack) -> None:
         """Take the word of whoever works on an attempt.
@@ -151,7 +152,9 @@ class Attempts:
         if attempt.state is not AttemptState.RUNNING:
             raise ConflictError(f"this attempt is no longer current: it has ended as {attempt.state}")
         if message.state is AttemptState.RUNNING:
-            self._lease(attempt)
+            timer = self.turn.state.timer(lease_timer(attempt))
+            assert timer is not None, "an attempt that waits for a callback has a lease"
+            self._lease(attempt, leased(timer)[1])
             return
         self.ended(
             AttemptEnded(
@@ -218,7 +221,8 @@ class Attempts:
             Runs(self.turn).settle(pipeline, run)
             return False
         read = [leaf for item in definition.inputs for leaf in readiness.condition(definition, item).leaves()]
-        awaits_callback = isinstance(definition.action, HttpCall) and definition.action.callback
+        action = definition.action
+        call = action if isinstance(action, HttpCall) and action.callback else None
         attempt = AttemptRow(
             run_id=run.id,
             task=task.task,
@@ -228,11 +232,11 @@ class Attempts:
             state=AttemptState.RUNNING,
             started_at=now,
             consumed=consumed_versions(read),
-            token=self.turn.moment.new_token() if awaits_callback else None,
+            token=self.turn.moment.new_token() if call else None,
         )
         state.put_attempt(attempt)
-        if awaits_callback:
-            self._lease(attempt)
+        if call:
+            self._lease(attempt, call.lease_s)
         state.put_task(
             task._replace(
                 state=next_state(task.state, TaskEvent.STARTED),
@@ -274,23 +278,26 @@ class Attempts:
         runs.settle(pipeline, run)
         runs.arm_lapse(pipeline, run, self.turn.state.tasks(run.id))
 
-    def _lease(self, attempt: AttemptRow) -> bool:
-        """Give whoever works on an attempt a lease from now on, if a file still says for how long."""
+    def _lease(self, attempt: AttemptRow, last_s: float) -> None:
+        """Give whoever works on an attempt a lease from now on, as long as the file says.
+
+        Args:
+            last_s: How long it is where no file names the task any more: what runs, runs on.
+        """
         pipeline = self.turn.definitions.pipelines.get(attempt.pipeline)
         definition = pipeline.tasks.get(attempt.task) if pipeline else None
-        if definition is None or not isinstance(definition.action, HttpCall):
-            return False
+        action = definition.action if definition else None
+        lease_s = action.lease_s if isinstance(action, HttpCall) else last_s
         self.turn.state.put_timer(
             TimerRow(
                 key=lease_timer(attempt),
-                due_at=self.turn.now + definition.action.lease_s,
+                due_at=self.turn.now + lease_s,
                 kind="lease",
                 run_id=attempt.run_id,
                 task=attempt.task,
-                after=str(attempt.number),
+                after=f"{attempt.number}/{lease_s}",
             )
         )
-        return True
 
     def _after_end(self, task: TaskRow, definition: TaskDefinition | None, message: AttemptEnded) -> TaskRow:
         """Return the task's row after an attempt's end."""
@@ -348,6 +355,13 @@ def is_paused(turn: Turn, pipeline: PipelineDefinition) -> bool:
 def lease_timer(attempt: AttemptRow) -> str:
     """Return the key of the timer that ends an attempt nobody calls back for."""
     return f"lease/{attempt.run_id}/{attempt.task}/{attempt.number}"
+
+
+def leased(timer: TimerRow) -> tuple[int, float]:
+    """Return the number of the attempt that a lease is for, and how many seconds it is long."""
+    number, _, lease_s = timer.after.partition("/")
+    # The first versions wrote down no length.
+    return int(number), float(lease_s or HttpCall(url="").lease_s)
 
 
 def place_in_line(task: TaskRow) -> tuple[int, float, str, str]:

@@ -1,8 +1,7 @@
 """What time itself sets off: schedules, expectations, expiry. Every timer is a row."""
 
-import math
-
 from sensorflow.core import alerts
+from sensorflow.core.attempts import leased
 from sensorflow.core.errors import PartitionError
 from sensorflow.core.lateness import expected_at, first_expected_after, newest_ended
 from sensorflow.core.partitions import bounds, calendar_of, partitions_of, shifted
@@ -13,7 +12,7 @@ from sensorflow.core.schedules import first_from, next_time, times_between
 from sensorflow.core.state import OperationRow, TimerRow
 from sensorflow.core.states import RunState
 from sensorflow.core.turn import Turn
-from sensorflow.core.vocabulary import Catchup, DatasetDefinition, Grain, HttpCall, PipelineDefinition
+from sensorflow.core.vocabulary import Catchup, DatasetDefinition, Grain, PipelineDefinition
 
 #: A schedule time that is noticed so late was missed; sooner, it is on time.
 ON_TIME_S = 60.0
@@ -49,20 +48,16 @@ def shorten_spans(turn: Turn) -> None:
 
 
 def _span_s(turn: Turn, timer: TimerRow) -> float:
-    """Return how long a timer can have been set for at most; 0 where no file says so any more.
-
-    A lease that no file names goes on: who works on it was told how long it is.
-    """
+    """Return how long a timer can have been set for at most; 0 where no file says so any more."""
+    if timer.kind == "lease":
+        return leased(timer)[1]
     if timer.kind == "quiet":
         dataset = turn.definitions.datasets.get(timer.dataset)
         return (dataset.complete.quiet_s or 0.0) if dataset else 0.0
-    row = turn.state.task(timer.run_id, timer.task) if timer.kind in ("retry", "lease") else None
+    row = turn.state.task(timer.run_id, timer.task) if timer.kind == "retry" else None
     pipeline = turn.definitions.pipelines.get(row.pipeline) if row else None
     definition = pipeline.tasks.get(row.task) if row and pipeline else None
-    if timer.kind == "lease":
-        action = definition.action if definition else None
-        return action.lease_s if isinstance(action, HttpCall) else math.inf
-    if row is None or definition is None or timer.kind != "retry":
+    if row is None or definition is None:
         return 0.0
     return longest_delay_s(definition.retries, max(1, row.failures))
 

@@ -172,8 +172,7 @@ class Checks:
         for run in [] if self._jumped else self._runs:
             for row in self._state.attempts(run.id):
                 key = (row.run_id, row.task, row.number)
-                # One that no file names any more is given no new lease.
-                if row.error != LAPSED or key not in self._ledger.begun or run.pipeline in self._edited:
+                if row.error != LAPSED or key not in self._ledger.begun:
                     continue
                 action = self._ledger.begun[key].order.action
                 assert isinstance(action, HttpCall)

@@ -140,8 +140,9 @@ def _forget_unwritten(self: Rows[Any]) -> None:
     self.unwritten.clear()
 
 
-def _lease_once(self: Attempts, attempt: AttemptRow) -> bool:
-    return self.turn.state.timer(lease_timer(attempt)) is not None or _lease(self, attempt)
+def _lease_once(self: Attempts, attempt: AttemptRow, last_s: float) -> None:
+    if self.turn.state.timer(lease_timer(attempt)) is None:
+        _lease(self, attempt, last_s)
 
 
 def _take_any_word(self: Attempts, message: CalledBack) -> None:

@@ -84,17 +84,30 @@ def called(*, lease_s: float = 60) -> PipelineDefinition:
     return pipeline("p", replace(task("load", same("a")), action=call))
 
 
-def test_the_word_that_work_goes_on_gives_no_lease_to_a_task_that_no_file_names() -> None:
-    flow = service(called())
+def test_the_word_that_work_goes_on_renews_the_last_lease_of_a_task_that_no_file_names() -> None:
+    flow = service(called(lease_s=60))
     flow.ready("a", DAY)
     (order,) = flow.started
     assert order.token is not None
-    lease = flow.store.reader.next_timer_at()
     name_only(flow)
-    flow.send(CalledBack(token=order.token, state=AttemptState.RUNNING))
-    assert flow.store.reader.next_timer_at() == lease
+    for _ in range(3):
+        flow.pass_time(59)
+        flow.send(CalledBack(token=order.token, state=AttemptState.RUNNING))
+    assert flow.store.reader.next_timer_at() == flow.clock.now() + 60
     flow.send(CalledBack(token=order.token, state=AttemptState.SUCCEEDED))
     assert task_row_state(flow, order.run_id, "load") is TaskState.SUCCEEDED
+
+
+def test_a_lease_is_as_long_as_the_file_says_when_it_is_renewed() -> None:
+    flow = service(called(lease_s=60))
+    flow.ready("a", DAY)
+    token = flow.started[0].token
+    assert token is not None
+    name_only(flow, called(lease_s=600))
+    flow.send(CalledBack(token=token, state=AttemptState.RUNNING))
+    name_only(flow)
+    flow.send(CalledBack(token=token, state=AttemptState.RUNNING))
+    assert flow.store.reader.next_timer_at() == flow.clock.now() + 600
 
 
 def test_a_lease_that_ran_out_while_the_service_was_down_is_given_anew_once() -> None:
@@ -118,14 +131,30 @@ def test_a_lease_goes_on_for_an_attempt_that_no_file_names() -> None:
     assert task_row_state(flow, flow.started[0].run_id, "load") is TaskState.CANCELLED
 
 
-def test_a_lease_that_ran_out_while_the_service_was_down_ends_an_attempt_that_no_file_names() -> None:
+def test_a_lease_of_a_task_that_no_file_names_is_given_anew_too_where_it_ran_out_without_a_service() -> None:
     flow = service(called(lease_s=60))
     flow.ready("a", DAY)
     name_only(flow)
     flow.clock.advance(3_600)
-    flow.pass_time(0)
+    flow.pass_time(59)
+    assert len(flow.store.reader.running()) == 1
+    flow.pass_time(1)
     assert flow.store.reader.running() == []
     assert task_row_state(flow, flow.started[0].run_id, "load") is TaskState.CANCELLED
+
+
+async def test_a_lease_that_an_older_version_wrote_down_is_as_long_as_one_is_without_a_word() -> None:
+    flow = service(called(lease_s=60))
+    flow.ready("a", DAY)
+    (order,) = flow.started
+    assert order.token is not None
+    timer = flow.store.reader.timer(f"lease/{order.run_id}/load/1")
+    assert timer is not None
+    flow.store.begin().put_timer(timer._replace(after="1"))
+    await flow.store.commit()
+    name_only(flow)
+    flow.send(CalledBack(token=order.token, state=AttemptState.RUNNING))
+    assert flow.store.reader.next_timer_at() == flow.clock.now() + 600
 
 
 def test_a_time_for_which_a_run_waited_passes_without_a_word_where_its_pipeline_is_gone() -> None:
