@@ -37,6 +37,10 @@ def questions(state: State) -> list[Any]:
         ),
         *(lambda name=name: state.active_runs(name) for name in names),
         *(lambda run=run: (state.run(run), state.tasks(run), state.attempts(run)) for run in IDS),
+        *(
+            lambda run=run: {each: set(names) for each, names in state.tasks_by_state(run).items()}
+            for run in IDS
+        ),
         *(lambda name=name: state.backfill_runs(name, after="r1", limit=2) for name in names),
         *(
             lambda name=name, lane=lane, run=run: state.next_queued(name, lane, run)

@@ -229,7 +229,7 @@ class _Explainer:
                 stands = f"is {run.state}" if run else "has no run yet"
                 text = f"waiting for the success of the previous partition, {what}, which {stands}"
                 yield Wait(kind=kind, text=text, partition=what, state=run.state if run else None)
-        gone = leftover(self.pipeline, self.rows)
+        gone = leftover(self.pipeline, self.state.tasks_by_state(self.run.id)) if self.run else None
         if gone is not None:
             text = f"waiting for the end of task {gone}, which still runs though the file no longer names it"
             yield Wait(kind="task", text=text, task=gone, state=TaskState.RUNNING)

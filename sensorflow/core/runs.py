@@ -1,6 +1,6 @@
 """Runs: which an arrival makes or concerns, and how their tasks go on from state to state."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from sensorflow.core import alerts, gates
@@ -125,21 +125,20 @@ class Runs:
 
     def _touch(self, reader: Reader, run: RunRow, reached: Reached) -> None:
         """Let tasks go on that wait for a partition, or mark that they went without its new version."""
-        rows = self.turn.state.tasks(run.id)
+        state = self.turn.state
+        rows = {name: row for name in reader.tasks if (row := state.task(run.id, name)) is not None}
         waiting = [name for name in reader.tasks if name not in rows or rows[name].state is TaskState.WAITING]
         if waiting and run.open:
             run = self.advance(reader.pipeline, run, waiting)
         # What was read by `latest` is pinned.
         if not rows or reader.input.selection is Selection.LATEST or not self._brings_more(reached):
             return
-        late = [
-            rows[name] for name in reader.tasks if name in rows and self._went_without(rows[name], reached)
-        ]
+        late = [row for row in rows.values() if self._went_without(row, reached)]
         if late and reached.row.partition not in self._readiness(reader.pipeline, run).selected(reader.input):
             return  # What was found by a range of time may not read it.
         for task in late:
             if task.state is TaskState.RUNNING:
-                self.turn.state.put_task(task._replace(outdated=True))
+                state.put_task(task._replace(outdated=True))
             else:
                 run = self.late(reader.pipeline, run, task)
 
@@ -272,25 +271,26 @@ class Runs:
 
     def step(self, pipeline: PipelineDefinition, run: RunRow, names: Iterable[str] | None) -> bool:
         """Do what `advance` does, but for the run's own row; tell whether a task has changed."""
-        rows = self.turn.state.tasks(run.id)
+        state = self.turn.state
         readiness = self._readiness(pipeline, run)
         graph = self.turn.definitions.graphs[pipeline.name]
-        held_back = leftover(pipeline, rows) is not None or gates.is_closed(
-            self.turn.state, pipeline, run.partition, self.turn.now, forced=run.forced
-        )
+        held_back: bool | None = None  # Looked at once something could go.
         changed = False
         todo = list(graph.order if names is None else names)
         for name in todo:  # Grows while it is walked: an end concerns what is below it.
             task = pipeline.tasks.get(name)
-            row = rows.get(name)
+            row = state.task(run.id, name)
             if task is None or (row is not None and row.state is not TaskState.WAITING):
                 continue
-            verdict = standing(task, {above: _state_in(rows, above) for above in task.after})
+            verdict = standing(task, {above: self._state_of(run, above) for above in task.after})
             goes = verdict is Standing.GO
-            if verdict is Standing.WAIT or (
-                goes and (held_back or not (run.forced or readiness.holds(task)))
-            ):
+            if verdict is Standing.WAIT or (goes and not (run.forced or readiness.holds(task))):
                 continue
+            if goes:
+                if held_back is None:
+                    held_back = self._is_held_back(pipeline, run)
+                if held_back:
+                    continue
             is_first = row is None
             row = row or first_row(pipeline, run, name)
             if goes:
@@ -298,16 +298,26 @@ class Runs:
             else:
                 row = row._replace(state=next_state(row.state, _STANDING_EVENT[verdict]))
                 todo.extend(graph.below[name])
-            self.turn.state.put_task(row)
-            rows = {**rows, name: row}
+            state.put_task(row)
             changed = True
         if changed and graph.ageing:
-            self.arm_lapse(pipeline, run, rows)
+            self.arm_lapse(pipeline, run, state.tasks(run.id))
         return changed
+
+    def _is_held_back(self, pipeline: PipelineDefinition, run: RunRow) -> bool:
+        """Tell whether no task of a run may begin, whatever it reads."""
+        state = self.turn.state
+        return leftover(pipeline, state.tasks_by_state(run.id)) is not None or gates.is_closed(
+            state, pipeline, run.partition, self.turn.now, forced=run.forced
+        )
+
+    def _state_of(self, run: RunRow, name: str) -> TaskState:
+        row = self.turn.state.task(run.id, name)
+        return row.state if row is not None else TaskState.WAITING
 
     def settle(self, pipeline: PipelineDefinition, run: RunRow) -> RunRow:
         """Write the run's own state as its tasks now make it, and let follow what its end lets follow."""
-        states = _states_in(pipeline, self.turn.state.tasks(run.id))
+        states = self._states_in(pipeline, run)
         state = run_state(states)
         active = TaskState.RUNNING in states or TaskState.RETRYING in states
         now = self.turn.now
@@ -325,6 +335,19 @@ class Runs:
         if over(state) and (state is not run.state or run.ended_at is None):
             return self._ended(pipeline, row)
         return row
+
+    def _states_in(self, pipeline: PipelineDefinition, run: RunRow) -> set[TaskState]:
+        """Return the states that tasks of a run are in; what the file no longer names counts while it goes.
+
+        Of a run in which something goes on, that is all that counts, and it is known without looking at each.
+        """
+        tasks = self.turn.state.tasks_by_state(run.id)
+        if going := GOING & tasks.keys():
+            return set(going)
+        states = {state for state, names in tasks.items() if not pipeline.tasks.keys().isdisjoint(names)}
+        if not self.turn.state.tasks(run.id).keys() >= pipeline.tasks.keys():
+            states.add(TaskState.WAITING)
+        return states
 
     def _ended(self, pipeline: PipelineDefinition, run: RunRow) -> RunRow:
         """Do what the end of a run's generation lets follow."""
@@ -461,27 +484,13 @@ def first_row(pipeline: PipelineDefinition, run: RunRow, name: str) -> TaskRow:
     )
 
 
-def leftover(pipeline: PipelineDefinition, rows: Mapping[str, TaskRow]) -> str | None:
-    """Return a task of a run that still runs though the file no longer names it.
+def leftover(pipeline: PipelineDefinition, tasks: Mapping[TaskState, Collection[str]]) -> str | None:
+    """Return a task of a run, of those by state, that still runs though the file no longer names it.
 
     Until it has ended no other begins: what stands in the file instead may be the same work renamed.
     """
-    for name, row in rows.items():
-        if row.state is TaskState.RUNNING and name not in pipeline.tasks:
-            return name
-    return None
-
-
-def _state_in(rows: Mapping[str, TaskRow], name: str) -> TaskState:
-    return rows[name].state if name in rows else TaskState.WAITING
-
-
-def _states_in(pipeline: PipelineDefinition, rows: Mapping[str, TaskRow]) -> set[TaskState]:
-    """Return the states that tasks of a run are in; what the file no longer names counts while it goes."""
-    states = {row.state for name, row in rows.items() if name in pipeline.tasks or row.state in GOING}
-    if not rows.keys() >= pipeline.tasks.keys():
-        states.add(TaskState.WAITING)
-    return states
+    running = tasks.get(TaskState.RUNNING, ())
+    return min((name for name in running if name not in pipeline.tasks), default=None)
 
 
 def with_all_below(graph: PipelineGraph, names: Iterable[str]) -> set[str]:

@@ -396,7 +396,16 @@ class State(Protocol):
     def active_runs(self, pipeline: str) -> list[RunRow]: ...
 
     def tasks(self, run_id: str) -> Mapping[str, TaskRow]:
-        """Return the rows of a run's tasks; one without a row is waiting."""
+        """Return the rows of a run's tasks; one without a row is waiting.
+
+        For the few questions that concern all of them: it costs the more the wider the run is.
+        """
+
+    def tasks_by_state(self, run_id: str) -> Mapping[TaskState, Collection[str]]:
+        """Return the names of a run's tasks that have a row, by their state, where one is in it.
+
+        Valid until the next row of a task is put.
+        """
 
     def task(self, run_id: str, task: str) -> TaskRow | None: ...
     def put_task(self, row: TaskRow) -> None: ...

@@ -31,6 +31,7 @@ from sensorflow.core.state import (
 )
 from sensorflow.core.states import AttemptState, TaskState
 from sensorflow.ports import StoreError
+from sensorflow.store.run_tasks import RunTasks
 from sensorflow.store.texts import refuse_what_utf8_cannot_hold
 
 Row = TypeVar("Row")
@@ -43,12 +44,20 @@ _BELOW_ALL = -sys.float_info.max
 _ABOVE_ALL = float("inf")
 
 
+class Kept(Generic[Row]):
+    """What is kept beside the rows of a table."""
+
+    def move(self, key: Key, old: Row | None, row: Row | None) -> None:
+        """Take note of a change."""
+        raise NotImplementedError
+
+
 class Table(Generic[Row]):
     """Rows by key, and what is kept beside them to find them by something else."""
 
     def __init__(self) -> None:
         self.rows: dict[Key, Row] = {}
-        self.kept: list[Names[Row] | Lines[Row]] = []
+        self.kept: list[Kept[Row]] = []
 
     def names(self, name: Callable[[Row], Hashable | None]) -> "Names[Row]":
         """Find the one row of a name; `name` tells which a row has, or None."""
@@ -60,9 +69,9 @@ class Table(Generic[Row]):
         """Find rows in order; `place` tells in which line a row stands and as what, or None for none."""
         return Lines(self, place)
 
-    def keep(self, lines: "Lines[Row]") -> None:
-        """Tell these of every change from now on."""
-        self.kept.append(lines)
+    def keep(self, kept: Kept[Row]) -> None:
+        """Tell it of every change from now on."""
+        self.kept.append(kept)
 
     def replace(self, key: Key, row: Row | None) -> Row | None:
         """Put a row at its key, or take away what is there; return what was there."""
@@ -76,7 +85,7 @@ class Table(Generic[Row]):
         return old
 
 
-class Names(Generic[Row]):
+class Names(Kept[Row]):
     """The key of the one row that has a name."""
 
     def __init__(self, name: Callable[[Row], Hashable | None]) -> None:
@@ -93,7 +102,7 @@ class Names(Generic[Row]):
                 self.keys[after] = key
 
 
-class Lines(Generic[Row]):
+class Lines(Kept[Row]):
     """Sorted lines of places. They are made when somebody first asks, and kept from then on."""
 
     def __init__(self, table: Table[Row], place: "Place[Row]") -> None:
@@ -194,6 +203,24 @@ def _between(line: list[Key], since: float | None, before: float | None) -> list
     return sorted((run_id,) for _, run_id in line[low:high])
 
 
+class _TasksByRun(Kept[TaskRow]):
+    """The tasks of each run."""
+
+    def __init__(self, table: Table[TaskRow]) -> None:
+        self.runs: dict[str, RunTasks] = {}
+        table.keep(self)
+
+    def move(self, key: Key, old: TaskRow | None, row: TaskRow | None) -> None:
+        """Take note of a change."""
+        if row is not None:
+            self.runs.setdefault(row.run_id, RunTasks()).put(row)
+        elif old is not None:
+            tasks = self.runs[old.run_id]
+            tasks.drop(old)
+            if not tasks:
+                del self.runs[old.run_id]
+
+
 def _mark(row: EventRow) -> EventMark:
     event = row.event
     content_key = event.replaces or (event.content if event.id is None else "")
@@ -250,7 +277,7 @@ class MemoryState:
         self._ended = self.runs.lines(_end_place)
         self._past_runs: Table[PastRunRow] = Table()
         self.all_tasks: Table[TaskRow] = Table()
-        self._tasks: Table[Mapping[str, TaskRow]] = Table()
+        self._tasks = _TasksByRun(self.all_tasks)
         self.queue = self.all_tasks.lines(_queue_place)
         self._attempts: Table[AttemptRow] = Table()
         self._attempts_of = self._attempts.lines(lambda row: (row.run_id, (row.task, row.number)))
@@ -467,14 +494,18 @@ class MemoryState:
     # --- tasks and attempts ---
 
     def tasks(self, run_id: str) -> Mapping[str, TaskRow]:
-        return self._tasks.rows.get((run_id,), _NOTHING)
+        tasks = self._tasks.runs.get(run_id)
+        return tasks.all() if tasks is not None else _NOTHING
+
+    def tasks_by_state(self, run_id: str) -> Mapping[TaskState, Collection[str]]:
+        tasks = self._tasks.runs.get(run_id)
+        return tasks.by_state() if tasks is not None else {}
 
     def task(self, run_id: str, task: str) -> TaskRow | None:
         return self.all_tasks.rows.get((run_id, task))
 
     def put_task(self, row: TaskRow) -> None:
         self._put(self.all_tasks, row, row.run_id, row.task)
-        self._put(self._tasks, _with(self.tasks(row.run_id), row.task, row), row.run_id)
 
     def queued_lanes(self) -> list[tuple[str, str]]:
         return sorted(cast("dict[tuple[str, str], list[Key]]", self.queue.all()))
@@ -588,7 +619,7 @@ class MemoryState:
         return [self.runs.rows[run_id,] for ended_at, run_id in line[first:][:limit] if ended_at < before]
 
     def drop_run(self, run_id: str) -> None:
-        for table in (self.all_tasks, self._attempts, self._firings, self._tasks, self.runs):
+        for table in (self.all_tasks, self._attempts, self._firings, self.runs):
             for key in [key for key in table.rows if key[0] == run_id]:
                 self._drop(table, *key)
         for row in [row for row in self.operations.rows.values() if row.run_id == run_id]:

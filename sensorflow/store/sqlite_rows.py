@@ -3,7 +3,9 @@
 from itertools import islice
 from typing import Any, Generic
 
-from sensorflow.store.tables import Row, Table
+from sensorflow.core.state import TaskRow
+from sensorflow.store.run_tasks import RunTasks
+from sensorflow.store.tables import TASKS, Row, Table
 
 #: So many rows, or groups of rows, of one table are remembered from transaction to transaction.
 KNOWN = 10_000
@@ -55,6 +57,24 @@ class Groups(Rows[Row]):
     def __init__(self, table: Table[Row]) -> None:
         super().__init__(table)
         self.known: dict[Any, dict[str, Row]] = {}
+
+    def forget(self) -> None:
+        super().forget()
+        self.known.clear()
+
+    def shrink(self) -> None:
+        shrink_to_limit(self.known)
+
+
+class TasksOfRuns(Rows[TaskRow]):
+    """The tasks of runs; like `Groups`, those of one are read before a row of it is put."""
+
+    __slots__ = ("known",)
+
+    def __init__(self) -> None:
+        super().__init__(TASKS)
+        #: By run.
+        self.known: dict[str, RunTasks] = {}
 
     def forget(self) -> None:
         super().forget()

@@ -30,9 +30,11 @@ from sensorflow.core.state import (
     TokenRow,
     WatermarkRow,
 )
+from sensorflow.core.states import TaskState
 from sensorflow.ports import StoreError
 from sensorflow.store import queries, tables
-from sensorflow.store.sqlite_rows import Groups, KnownRows, Rows, shrink_to_limit
+from sensorflow.store.run_tasks import RunTasks
+from sensorflow.store.sqlite_rows import Groups, KnownRows, Rows, TasksOfRuns, shrink_to_limit
 from sensorflow.store.tables import IdentityRow, Row, Table
 from sensorflow.store.texts import refuse_what_utf8_cannot_hold
 
@@ -81,7 +83,7 @@ class SqliteState:
         self._partitions = KnownRows(tables.PARTITIONS)
         self._parts = Groups(tables.PARTS)
         self._runs = KnownRows(tables.RUNS)
-        self._tasks = Groups(tables.TASKS)
+        self._tasks = TasksOfRuns()
         self._attempts = Rows(tables.ATTEMPTS)
         self._firings = Rows(tables.FIRINGS)
         self._timers = Rows(tables.TIMERS)
@@ -400,7 +402,7 @@ class SqliteState:
     def put_run(self, row: RunRow) -> None:
         if self._run_ids.get((row.pipeline, row.partition), row.id) is None:
             self._made.add(row.id)
-            self._tasks.known.setdefault((row.id,), {})
+            self._tasks.known.setdefault(row.id, RunTasks())
         self._put_known(self._runs, row, row.id)
         self._run_ids[row.pipeline, row.partition] = row.id
 
@@ -450,13 +452,26 @@ class SqliteState:
     # --- tasks and attempts ---
 
     def tasks(self, run_id: str) -> Mapping[str, TaskRow]:
-        return self._group(self._tasks, run_id)
+        return self._tasks_of(run_id).all()
+
+    def tasks_by_state(self, run_id: str) -> Mapping[TaskState, Collection[str]]:
+        return self._tasks_of(run_id).by_state()
 
     def task(self, run_id: str, task: str) -> TaskRow | None:
-        return self._group(self._tasks, run_id).get(task)
+        return self._tasks_of(run_id).get(task)
 
     def put_task(self, row: TaskRow) -> None:
-        self._put_in_group(self._tasks, row, row.run_id, row.task)
+        there = self._tasks_of(row.run_id)
+        self._put(self._tasks, row, row.run_id, row.task)
+        there.put(row)
+
+    def _tasks_of(self, run_id: str) -> RunTasks:
+        found = self._tasks.known.get(run_id)
+        if found is None:
+            found = RunTasks(self._select(tables.TASKS, tables.TASKS.select_group, (run_id,)))
+            if self._remembers:
+                self._tasks.known[run_id] = found
+        return found
 
     def queued_lanes(self) -> list[tuple[str, str]]:
         self._write(self._tasks)
@@ -580,7 +595,7 @@ class SqliteState:
         for query in queries.DROP_RUN:
             self.dropped += self._change(query, (run_id,))
         self._runs.known.pop((run_id,), None)
-        self._tasks.known.pop((run_id,), None)
+        self._tasks.known.pop(run_id, None)
         if run is not None:
             self._run_ids.pop((run.pipeline, run.partition), None)
 

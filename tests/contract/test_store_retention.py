@@ -90,7 +90,7 @@ async def test_a_run_goes_with_all_that_is_of_it_and_no_other(store: Store, stat
     state.drop_run("r9")
     assert state.run("r1") is None
     assert state.run_of(pipeline, "r1") is None
-    assert state.tasks("r1") == {}
+    assert state.tasks("r1") == state.tasks_by_state("r1") == {}
     await store.commit()
     reader = store.reader
     assert (reader.run("r1"), reader.tasks("r1"), reader.attempts("r1")) == (None, {}, [])

@@ -53,6 +53,49 @@ def test_tasks_are_those_of_their_run(state: State) -> None:
     assert state.tasks("r1")["join"].state is TaskState.BLOCKED
 
 
+def test_the_tasks_of_a_run_are_told_by_their_state(state: State) -> None:
+    assert state.tasks_by_state("r1") == {}
+    for name in ("load", "join", "check"):
+        state.put_task(task_row("r1", name))
+    state.put_task(task_row("r2", "load"))
+    assert by_state(state, "r1") == {TaskState.QUEUED: {"load", "join", "check"}}
+    state.put_task(task_row("r1", "load", state=TaskState.RUNNING))
+    state.put_task(task_row("r1", "join", state=TaskState.RUNNING, priority=1))
+    state.put_task(task_row("r1", "join", state=TaskState.RUNNING, priority=2))
+    assert by_state(state, "r1") == {TaskState.QUEUED: {"check"}, TaskState.RUNNING: {"load", "join"}}
+    state.put_task(task_row("r1", "check", state=TaskState.FAILED))
+    assert by_state(state, "r1") == {TaskState.FAILED: {"check"}, TaskState.RUNNING: {"load", "join"}}
+
+
+async def test_the_states_of_tasks_are_as_before_where_a_transaction_is_undone(
+    store: Store, state: State
+) -> None:
+    state.put_task(task_row("r1", "load"))
+    await store.commit()
+    again = store.begin()
+    assert by_state(again, "r1") == {TaskState.QUEUED: {"load"}}
+    again.put_task(task_row("r1", "load", state=TaskState.RUNNING))
+    again.put_task(task_row("r1", "join"))
+    again.put_task(task_row("r2", "load"))
+    store.rollback()
+    again = store.begin()
+    assert by_state(again, "r1") == {TaskState.QUEUED: {"load"}} == by_state(store.reader, "r1")
+    assert by_state(again, "r2") == {}
+
+
+def test_who_holds_the_tasks_of_a_run_does_not_see_them_change(state: State) -> None:
+    state.put_task(task_row("r1", "load"))
+    held = state.tasks("r1")
+    state.put_task(task_row("r1", "load", state=TaskState.RUNNING))
+    state.put_task(task_row("r1", "join"))
+    assert {name: row.state for name, row in held.items()} == {"load": TaskState.QUEUED}
+    assert list(state.tasks("r1")) == ["join", "load"]
+
+
+def by_state(state: State, run_id: str) -> dict[TaskState, set[str]]:
+    return {each: set(names) for each, names in state.tasks_by_state(run_id).items()}
+
+
 def test_running_attempts_are_found_and_counted(state: State) -> None:
     state.put_attempt(attempt_row("r1", "load"))
     state.put_attempt(attempt_row("r1", "load", state=AttemptState.FAILED))
