@@ -35,7 +35,7 @@ from sensorflow.ports import Store
 from sensorflow.sensors import SENSORS
 from sensorflow.sensors.answers import Answers
 from sensorflow.sensors.seeing import would_see
-from sensorflow.sensors.supervision import SensorSupervisor
+from sensorflow.sensors.supervision import SensorStatus, SensorSupervisor
 from sensorflow.service import INBOX, Service
 from sensorflow.store.memory import MemoryStore
 from sensorflow.store.sqlite import SqliteStore
@@ -43,6 +43,7 @@ from sensorflow.tasks.command import CommandKind
 from sensorflow.tasks.http import HttpKind
 from sensorflow.tasks.python import PythonKind
 from sensorflow.web import Api, build_app
+from sensorflow.web.api import SensorHealth
 from sensorflow.web.server import Complaints, Limits, Runner, connections_within
 
 log = structlog.get_logger(__name__)
@@ -281,7 +282,7 @@ def _api(serving: Running, settings: Settings, host: str, clock: SystemClock) ->
         scratch=MemoryStore,
         store=serving.store,
         clock=clock,
-        sensor_error=lambda pipeline, name: serving.supervisor.status(pipeline, name).error,
+        sensor_health=lambda pipeline, name: _health(serving.supervisor.status(pipeline, name)),
         log_path=lambda run_id, task, number: log_path(serving.home.path, run_id, task, number),
         masked_piece=serving.executor.masked_piece,
         not_ready=not_ready,
@@ -319,6 +320,13 @@ def _refuse_strangers(host: str, store: Store) -> None:
             f"at {host} other machines reach the service, and there is no token that it could ask for; "
             "make one first: `sensorflow token create --scope admin`"
         )
+
+
+def _health(status: SensorStatus) -> SensorHealth:
+    """Return how a sensor is; one that only waits for what is posted is never started, and up."""
+    if status.error is not None:
+        return SensorHealth("down", status.error)
+    return SensorHealth("starting" if status.state == "starting" else "up", None)
 
 
 def _only_here(host: str) -> bool:

@@ -21,6 +21,7 @@ _COLOURS = {
     "cancelled": "bright_black",
     "skipped": "bright_black",
     "up": "green",
+    "starting": "yellow",
     "down": "red",
 }
 

@@ -62,7 +62,7 @@ def status(common: Common) -> None:
     for alert in alerts:
         output.line(f"alert {alert['kind']} since {alert['opened_at']}: {alert['text']}")
     shown = (
-        sensors if common.verbose else [sensor for sensor in sensors if sensor["error"] or sensor["rejected"]]
+        sensors if common.verbose else [each for each in sensors if each["state"] != "up" or each["rejected"]]
     )
     for sensor in shown:
         name = f"{sensor['pipeline']}/{sensor['name']}"
@@ -71,7 +71,7 @@ def status(common: Common) -> None:
             f"sensor {name} is {sensor['state']}: {counts}"
             + (f": {sensor['error']}" if sensor["error"] else "")
         )
-    up = sum(sensor["error"] is None for sensor in sensors)
+    up = sum(sensor["state"] == "up" for sensor in sensors)
     output.say(common, f"{up} of {len(sensors)} sensors are up")
 
 

@@ -184,6 +184,8 @@ class _Supervised:
         backoff = Backoff(*RESTART_S)
         while True:
             self._began_at = self._clock.monotonic()
+            # Also where nobody asks how it is: that it is well again is told.
+            asyncio.get_running_loop().call_later(STARTED_AFTER_S, self.status)
             try:
                 await self._observe(self._sensor_class(self.definition.options, context))
             except (Exception, asyncio.CancelledError) as error:

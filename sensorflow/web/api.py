@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, NamedTuple
 
 from aiohttp import web
 
@@ -14,6 +15,15 @@ from sensorflow.core.messages import Answer, Message
 from sensorflow.ports import Clock, Store, WouldSee
 
 MEBIBYTE = 1024 * 1024
+
+
+class SensorHealth(NamedTuple):
+    """How a sensor is."""
+
+    #: `starting` until it has been up once.
+    state: Literal["starting", "up", "down"]
+    #: What is wrong with one that is down.
+    error: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,8 +45,8 @@ class Api:
     #: Only read from.
     store: Store
     clock: Clock
-    #: By pipeline and name: what is wrong with a sensor, None where nothing is.
-    sensor_error: Callable[[str, str], str | None]
+    #: By pipeline and name: how a sensor is.
+    sensor_health: Callable[[str, str], SensorHealth]
     #: By run id, task and attempt number.
     log_path: Callable[[str, str, int], Path]
     #: Takes secrets out of a piece of what an attempt that still runs puts out. The end that may begin one is

@@ -83,7 +83,7 @@ class _Metrics(Collector):
         api, now = self._api, self._api.clock.now()
         sensors = sorted(api.definitions().sensors)
         seen = {(row.pipeline, row.name): row.last_event_at for row in api.store.listing.sensors()}
-        up = [(key, float(api.sensor_error(*key) is None)) for key in sensors]
+        up = [(key, float(api.sensor_health(*key).state == "up")) for key in sensors]
         lags = [(key, max(0.0, now - at)) for key in sensors if (at := seen.get(key)) is not None]
         names = ("pipeline", "sensor")
         yield _gauge("sensor_up", "1 where the sensor is well.", names, up)

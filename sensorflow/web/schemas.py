@@ -281,7 +281,7 @@ class SensorSchema(Schema):
     name: str
     type: str
     dataset: str
-    #: `up` or `down`.
+    #: `starting` until it has been `up` once; `down` while something is wrong with it.
     state: str
     error: str | None
     last_event_at: str | None

@@ -54,15 +54,15 @@ def sensor_schema(api: Api, sensor: SensorDefinition) -> SensorSchema:
     """Return a sensor as it is answered."""
     key = (sensor.pipeline, sensor.name)
     row = api.store.reader.sensor(*key) or SensorRow(pipeline=sensor.pipeline, name=sensor.name)
-    error = api.sensor_error(*key)
+    health = api.sensor_health(*key)
     last = None if row.last_seq is None else api.store.reader.event(row.last_seq)
     return SensorSchema(
         pipeline=sensor.pipeline,
         name=sensor.name,
         type=sensor.kind,
         dataset=sensor.rule.dataset,
-        state="up" if error is None else "down",
-        error=error,
+        state=health.state,
+        error=health.error,
         last_event_at=instant(row.last_event_at),
         last_event_time=last.event.time if last else None,
         last_seq=row.last_seq,

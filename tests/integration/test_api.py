@@ -298,6 +298,37 @@ async def test_a_sensor_shows_its_counts_and_its_last_event(client: aiohttp.Clie
     assert (shared["accepted"], shared["last_event_at"]) == (0, None)
 
 
+async def test_a_sensor_is_starting_until_it_has_been_up_once(tmp_path: Path) -> None:
+    connected, hang_up = asyncio.Event(), asyncio.Event()
+
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connected.set()
+        await hang_up.wait()
+        writer.close()
+
+    silent = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+    host, port = silent.sockets[0].getsockname()
+    (tmp_path / "pipelines").mkdir()
+    (tmp_path / "pipelines" / "p.yaml").write_text(
+        f"""
+partition: none
+sensors: {{broker: {{type: mqtt, url: "mqtt://{host}:{port}", topic: t, dataset: a}}}}
+tasks: {{load: {{inputs: [a], run: ["true"]}}}}
+"""
+    )
+    async with silent, serving(tmp_path) as running, client_of(running) as client:
+        await connected.wait()
+        _, broker = await get(client, "/api/v1/sensors/p/broker")
+        assert (broker["state"], broker["error"]) == ("starting", None)
+        async with client.get("/metrics") as response:
+            assert 'sensorflow_sensor_up{pipeline="p",sensor="broker"} 0.0' in await response.text()
+        hang_up.set()
+        async with asyncio.timeout(20):
+            while broker["error"] is None:
+                _, broker = await get(client, "/api/v1/sensors/p/broker")
+        assert broker["state"] == "down"
+
+
 async def test_an_event_shows_what_it_made_and_the_runs_of_that(client: aiohttp.ClientSession) -> None:
     await post(client, "/api/v1/events", order("a"), **STRUCTURED)
     _, event = await get(client, "/api/v1/events/1")

@@ -289,6 +289,22 @@ async def test_a_sensor_that_says_nothing_counts_as_running_after_a_while(
     assert supervisor.status("p", "s").state == "running"
 
 
+async def test_a_sensor_that_says_nothing_is_told_to_be_well_though_nobody_asks(
+    inbox: Inbox, turns: Turns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sensorflow.sensors.supervision.STARTED_AFTER_S", 0.01)
+    told: asyncio.Queue[tuple[str, str, str | None]] = asyncio.Queue()
+    supervisor = SensorSupervisor(
+        inbox.submit, turns, turns.sleep, changed=lambda *what: told.put_nowait(what)
+    )
+    start(supervisor, "s", endless())
+    await asyncio.sleep(0)
+    turns.at += 1
+    async with asyncio.timeout(PATIENCE_S):
+        assert await told.get() == ("p", "s", None)
+    await supervisor.stop()
+
+
 async def test_an_event_that_can_never_be_stored_is_said_and_holds_up_nothing(
     supervisor: SensorSupervisor, inbox: Inbox, turns: Turns
 ) -> None:

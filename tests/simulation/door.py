@@ -11,7 +11,7 @@ from typing import Any
 from sensorflow.core.messages import CalledBack, DeclaredReady
 from sensorflow.service import INBOX, Service
 from sensorflow.store.memory import MemoryStore
-from sensorflow.web.api import Api
+from sensorflow.web.api import Api, SensorHealth
 from sensorflow.web.app import build_app
 from sensorflow.web.server import Limits, Runner
 from tests.simulation.world import World
@@ -128,7 +128,7 @@ def _api(world: World, service: Service) -> Api:
         scratch=MemoryStore,
         store=service.store,
         clock=world,
-        sensor_error=lambda pipeline, name: None,
+        sensor_health=lambda pipeline, name: SensorHealth("up", None),
         log_path=lambda run_id, task, number: Path(),
         masked_piece=lambda content: (content, b""),
         not_ready=dict,
