@@ -110,24 +110,30 @@ def logs(
     common: Common,
     run: Annotated[str, typer.Argument(help="A run's id, or PIPELINE/PARTITION.")],
     task: Annotated[str, typer.Argument(help="The task.")],
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the attempt ends.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Wait for it; go on until it ends.")] = False,
     attempt: Annotated[int | None, typer.Option("--attempt", min=1, help="Default: the newest.")] = None,
 ) -> None:
     """Print the output of a task's attempt."""
     if follow and common.json:
         raise CliError(ExitCode.USAGE, "expected --follow or --json, found both: a document has an end")
     client = Client.of(common)
-    run_id = find_run(client, run)["id"]
-    chunks = client.stream(
-        path("runs", run_id, "tasks", task, "log"), {"attempt": attempt, "follow": 1 if follow else None}
-    )
+    found = find_run(client, run)
+    run_id = found["id"]
+    if follow and not any(each["attempts"] for each in found["tasks"] if each["name"] == task):
+        output.say(common, f"{task} has not started yet; its log comes when it does")
+    log = path("runs", run_id, "tasks", task, "log")
+    chunks = client.stream(log, {"attempt": attempt, "follow": 1 if follow else None})
     if common.json:
         text = b"".join(chunks).decode(errors="replace")
         output.document({"run": run_id, "task": task, "attempt": attempt, "log": text})
         return
+    is_empty = True
     for chunk in chunks:
+        is_empty = False
         sys.stdout.buffer.write(chunk)
         sys.stdout.buffer.flush()
+    if follow and is_empty:  # It may have been waited for in vain, which this says.
+        b"".join(client.stream(log, {"attempt": attempt}))
 
 
 def events(

@@ -9,7 +9,7 @@ from typing import IO
 from aiohttp import web
 
 from sensorflow.core.state import RunRow
-from sensorflow.core.states import AttemptState
+from sensorflow.core.states import ENDED, AttemptState
 from sensorflow.core.vocabulary import Scope
 from sensorflow.web.access import is_still_admitted
 from sensorflow.web.api import API, Api
@@ -33,20 +33,23 @@ class LogQuery(Query):
 
     #: The number of the attempt, the newest where it is left out.
     attempt: NumberFromOne | None = None
-    #: 1: go on until the attempt has ended.
+    #: 1: go on until the attempt has ended; of a task that has not started yet, wait until it does.
     follow: Flag = 0
 
 
 @routes.get("/api/v1/runs/{id}/tasks/{task}/log", scope=Scope.READ, limited=True, answers="text/plain")
 async def show_log(request: web.Request, query: LogQuery) -> web.StreamResponse:
-    """Send an attempt's output; with `follow=1` until the attempt has ended."""
+    """Send an attempt's output; with `follow=1` until the attempt has ended.
+
+    One that has not started yet is waited for then, for as long as it may start.
+    """
     api = request.app[API]
     run = run_of_path(request)
     task = request.match_info["task"]
-    number = _attempt_number(api, run, task, query.attempt)
+    number = _attempt_number(api, run, task, query)
     key, path = (run.id, task, number), api.log_path(run.id, task, number)
     # An attempt has the folder before it starts.
-    if _has_ended(api, key) and not await asyncio.to_thread(path.parent.exists):
+    if _is_over(api, key) and not await asyncio.to_thread(path.parent.exists):
         raise not_found(f"the logs of run {run.id} are not kept any more (retention_logs)")
     response = web.StreamResponse(
         headers={
@@ -62,8 +65,8 @@ async def show_log(request: web.Request, query: LogQuery) -> web.StreamResponse:
     return response
 
 
-def _attempt_number(api: Api, run: RunRow, task: str, wanted: int | None) -> int:
-    """Return the number of the attempt, the newest where none is named.
+def _attempt_number(api: Api, run: RunRow, task: str, query: LogQuery) -> int:
+    """Return the number of the attempt, the newest where none is named; who follows may name the next one.
 
     Raises:
         ProblemError: 404, there is no such task or no such attempt.
@@ -72,12 +75,18 @@ def _attempt_number(api: Api, run: RunRow, task: str, wanted: int | None) -> int
     pipeline = api.definitions().pipelines.get(run.pipeline)
     if row is None and (pipeline is None or task not in pipeline.tasks):
         raise not_found(f'there is no task "{task}" in {run.pipeline}')
-    number = wanted or (row.attempts if row else 0)
-    if number and api.store.reader.attempt(run.id, task, number) is not None:
+    attempts = row.attempts if row else 0
+    number = query.attempt or attempts or 1
+    if api.store.reader.attempt(run.id, task, number) is not None:
         return number
-    if row is None or not row.attempts:
+    may_start = _may_start(api, run.id, task)
+    if query.follow and number == attempts + 1 and may_start:
+        return number
+    if attempts:
+        raise not_found(f"there is no attempt {number} of {task}; there are 1 to {attempts}")
+    if may_start:
         raise not_found(f"{task} has not started yet; `why` says what it waits for")
-    raise not_found(f"there is no attempt {number} of {task}; there are 1 to {row.attempts}")
+    raise not_found(f"{task} has not run; `why` says why not")
 
 
 async def _send(
@@ -94,7 +103,7 @@ async def _send(
     try:
         while True:
             # Asked before the read: what is written until the attempt's end is read after it.
-            is_over = _has_ended(api, key)
+            is_over = _is_over(api, key)
             log = log or await asyncio.to_thread(_open, path)
             while log is not None and (chunk := await asyncio.to_thread(log.read, _CHUNK)):
                 piece, begun = api.masked_piece(chunk)
@@ -114,9 +123,18 @@ async def _send(
             log.close()
 
 
-def _has_ended(api: Api, key: tuple[str, str, int]) -> bool:
+def _is_over(api: Api, key: tuple[str, str, int]) -> bool:
+    """Tell whether no more of a log is to come."""
     attempt = api.store.reader.attempt(*key)
-    return attempt is None or attempt.state is not AttemptState.RUNNING
+    if attempt is None:
+        return not _may_start(api, *key[:2])
+    return attempt.state is not AttemptState.RUNNING
+
+
+def _may_start(api: Api, run_id: str, task: str) -> bool:
+    """Tell whether a further attempt of a task may start without anybody's word."""
+    run, row = api.store.reader.run(run_id), api.store.reader.task(run_id, task)
+    return run is not None and run.open and (row is None or row.state not in ENDED)
 
 
 def _open(path: Path) -> IO[bytes] | None:

@@ -424,6 +424,30 @@ async def test_a_followed_log_comes_as_it_is_written_and_ends_with_the_attempt(t
         assert await response.content.read() == "opened \ufffd\ndone\n".encode()
 
 
+async def test_a_log_that_is_followed_before_its_task_starts_comes_when_it_does(tmp_path: Path) -> None:
+    async with serving(make_gated_home(tmp_path / "home")) as service, client_of(service) as client:
+        _, run = await post(client, "/api/v1/runs", {"pipeline": "gated", "partition": DAY})
+        log = f"/api/v1/runs/{run['id']}/tasks/wait/log"
+        assert (await get(client, log))[0] == (await get(client, f"{log}?follow=1&attempt=2"))[0] == 404
+        async with client.get(f"{log}?follow=1") as response:
+            assert (response.status, response.headers["X-Attempt"]) == (200, "1")
+            await post(client, "/api/v1/ready", {"dataset": "go", "partition": DAY})
+            assert await response.content.readline() == b"begun\n"
+            await asyncio.to_thread((service.home.path / "gate").write_bytes, b"opened\n")
+            assert await response.content.read() == b"opened\ndone\n"
+
+
+async def test_a_log_of_a_task_that_cannot_start_any_more_is_not_waited_for(tmp_path: Path) -> None:
+    async with serving(make_gated_home(tmp_path / "home")) as service, client_of(service) as client:
+        _, run = await post(client, "/api/v1/runs", {"pipeline": "gated", "partition": DAY})
+        log = f"/api/v1/runs/{run['id']}/tasks/wait/log?follow=1"
+        async with client.get(log) as response:
+            await post(client, f"/api/v1/runs/{run['id']}/cancel", {})
+            assert await response.content.read() == b""
+        status, problem = await get(client, log)
+        assert (status, problem["detail"]) == (404, "wait has not run; `why` says why not")
+
+
 async def test_a_secret_that_comes_in_two_pieces_is_masked_in_a_followed_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -87,6 +87,37 @@ async def test_the_story_of_a_day_is_told_by_the_verbs(cli: Cli, service: Runnin
     assert (code, out, err) == (0, "", "")
 
 
+async def follow_too_early(service: Running, task: str) -> asyncio.subprocess.Process:
+    """Follow the log of a task that has not started, and return once that was said."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "sensorflow", "logs", f"sales/{DAY}", task, "-f"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "SENSORFLOW_URL": service.url},
+    )
+    assert process.stderr is not None
+    said = await process.stderr.readline()
+    assert said.decode() == f"{task} has not started yet; its log comes when it does\n"
+    return process
+
+
+async def test_a_log_that_is_followed_too_early_is_waited_for(cli: Cli, service: Running) -> None:
+    await cli("ready", "orders", DAY, "--part", "eu")
+    following = await follow_too_early(service, "load")
+    await cli("ready", "orders", DAY)
+    assert await following.communicate() == (f"orders of {DAY}\n".encode(), b"")
+    assert following.returncode == 0
+
+
+async def test_a_log_that_never_comes_is_not_waited_for_for_ever(cli: Cli, service: Running) -> None:
+    await cli("ready", "orders", DAY, "--part", "eu")
+    following = await follow_too_early(service, "deliver")
+    await cli("cancel", f"sales/{DAY}")
+    out, err = await following.communicate()
+    assert (following.returncode, out) == (3, b"")
+    assert "deliver has not run; `why` says why not" in err.decode()
+
+
 async def test_a_table_is_plain_aligned_text_where_nobody_looks(cli: Cli) -> None:
     await cli("ready", "delivered", DAY)
     code, out, err = await cli("runs")
