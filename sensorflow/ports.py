@@ -286,9 +286,6 @@ class Listing(Protocol):
     def arrivals(self, seq: int) -> list[ArrivalRow]:
         """Return what an event made, by dataset, partition and part."""
 
-    def arrivals_of(self, dataset: str, partition: str, *, limit: int) -> list[ArrivalRow]:
-        """Return what arrived for a partition, newest first."""
-
     def partitions(self, dataset: str, *, after: str | None, limit: int) -> list[PartitionRow]:
         """Return partitions by key, the highest first, keys below `after` where given.
 

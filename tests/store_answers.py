@@ -102,7 +102,6 @@ def answers(state: State, store: Store) -> list[Any]:
             listing.last_run(name),
             listing.backfill_counts(name),
             listing.operations(name),
-            [listing.arrivals_of(name, key, limit=2) for key in KEYS],
         )
         for name in names
     ]

@@ -56,6 +56,7 @@ def partition_row(
     withdrawn: bool = False,
     arrivals: int = 1,
     beside: str = "",
+    whole: int = 0,
 ) -> PartitionRow:
     return PartitionRow(
         dataset=dataset,
@@ -68,6 +69,8 @@ def partition_row(
         ready_at=ready_at if version else None,
         withdrawn=withdrawn,
         beside=beside,
+        whole=whole,
+        whole_seq=whole,
     )
 
 

@@ -290,13 +290,12 @@ class _Explainer:
                 named += f" not after {self.readiness.partition}"
         if self.pipeline.partitioning.grain is Grain.NONE and condition.ready:
             named = f"a newer arrival of {leaf.dataset} than the last run consumed"
-        parts = frozenset(self.state.parts(leaf.dataset, key)) if key is not None else frozenset()
         row = self.state.partition(leaf.dataset, key) if key is not None else None
         if key is None and not condition.ready:
             row = self.readiness.newest(leaf)  # It is too old, else it would count.
-        absent = missing_parts(dataset, parts)
+        absent = missing_parts(dataset, self.state, row if key is not None else None)
         expected_at = self._expected_at(dataset, key)
-        text = f"waiting for {named}{self._state_of(dataset, leaf, row, parts, absent)}"
+        text = f"waiting for {named}{self._state_of(dataset, leaf, row, absent)}"
         if expected_at is not None:
             text += f", {self._expected(expected_at)}"
         if leaf.at_least is not None:
@@ -323,7 +322,6 @@ class _Explainer:
         dataset: DatasetDefinition,
         leaf: DatasetInput,
         row: PartitionRow | None,
-        parts: frozenset[str],
         absent: tuple[str, ...],
     ) -> str:
         """Say what is there of a partition, and why that is not enough."""
@@ -340,8 +338,9 @@ class _Explainer:
             )
         if dataset.complete.quiet_s is not None:
             return f": it is complete {describe_duration(dataset.complete.quiet_s)} after its last arrival"
-        if parts and dataset.complete.count is not None:
-            return f": {len(parts - {''}) or row.arrivals} of {dataset.complete.count} arrivals are there"
+        parts = self.state.parts(row.dataset, row.partition)
+        if (parts or row.whole) and dataset.complete.count is not None:
+            return f": {len(parts) or row.arrivals} of {dataset.complete.count} arrivals are there"
         return ""
 
     def _expected_at(self, dataset: DatasetDefinition, key: str | None) -> float | None:

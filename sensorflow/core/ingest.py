@@ -1,6 +1,7 @@
 """What an event becomes at the door: a duplicate, a rejection, or arrivals of partitions."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from sensorflow.core.definitions import Definitions
@@ -33,6 +34,8 @@ from sensorflow.core.vocabulary import DatasetDefinition, Event, JsonValue, Rule
 
 #: Content that is one event until it changes never expires by time.
 _NEVER = float("inf")
+_NO_PARTS: Mapping[str, PartRow] = MappingProxyType({})
+_NONE: frozenset[str] = frozenset()
 #: So many reasons are kept of one event: one of lineage may have thousands of outputs.
 _MOST_REASONS = 100
 
@@ -176,12 +179,16 @@ def withdraw(turn: Turn, message: WithdrawPartition) -> PartitionRow:
         raise UnknownDatasetError(f"no file names a dataset {message.dataset}")
     row = turn.state.partition(message.dataset, message.partition)
     parts = turn.state.parts(message.dataset, message.partition)
-    if row is None or not parts or (message.part is not None and message.part not in parts):
+    whole = row is not None and row.whole > 0
+    is_there = (parts or whole) if message.part is None else message.part in parts
+    if row is None or not is_there:
         part = f" part {message.part}" if message.part is not None else ""
         raise NotFoundError(f"nothing of {message.dataset} {message.partition}{part} is there to take back")
     turn.state.drop_parts(message.dataset, message.partition, message.part)
-    left = len(parts) - 1 if message.part is not None else 0
-    row = row._replace(withdrawn=True, arrivals=left)
+    if message.part is None:
+        row = row._replace(withdrawn=True, arrivals=0, whole=0, whole_seq=0)
+    else:
+        row = row._replace(withdrawn=True, arrivals=len(parts) - 1 + whole)
     turn.state.put_partition(row)
     return row
 
@@ -189,8 +196,10 @@ def withdraw(turn: Turn, message: WithdrawPartition) -> PartitionRow:
 def fall_quiet(turn: Turn, dataset: str, partition: str) -> list[Reached]:
     """Complete a partition for which nothing has arrived for long enough."""
     before, parts = turn.state.partition(dataset, partition), turn.state.parts(dataset, partition)
+    if before is None or not (parts or before.whole):
+        return []
     definition = turn.definitions.datasets[dataset]
-    if before is None or not parts or not complete(definition, parts.keys(), before.arrivals):
+    if not complete(definition, parts.keys(), before.arrivals, whole=before.whole > 0):
         return []
     ready_at = before.ready_at if before.ready else turn.now
     row = before._replace(version=before.version + 1, ready_at=ready_at, withdrawn=False)
@@ -286,13 +295,12 @@ def _arrive(turn: Turn, claim: Claim, seq: int) -> tuple[Arrival, Reached]:
     """
     state, now = turn.state, turn.now
     name, key, part, sensor = claim
-    part = part or ""
     dataset = turn.definitions.datasets[name]
-    waits_for_quiet = dataset.complete.quiet_s is not None
+    wanted = dataset.complete
     before = state.partition(name, key)
     if before is None:
         was_ready, version = False, 1
-        newer = not waits_for_quiet and complete(dataset, {part}, 1)
+        newer = wanted.quiet_s is None and complete(dataset, {part} if part else _NONE, 1, whole=not part)
         row = PartitionRow(
             name,
             key,
@@ -304,13 +312,24 @@ def _arrive(turn: Turn, claim: Claim, seq: int) -> tuple[Arrival, Reached]:
             now if newer else None,
             False,
             beside_calendar(dataset.partitioning, key),
+            0 if part else 1,
+            0 if part else seq,
         )
     else:
-        was_ready, parts = before.ready, state.parts(name, key)
-        # The whole that was taken back counts on; of a part the count begins anew.
-        version = (parts[part].version if part in parts else before.version if not part else 0) + 1
+        was_ready, whole, whole_seq = before.ready, before.whole, before.whole_seq
+        parts: Mapping[str, PartRow] = _NO_PARTS
+        if part or not was_ready:
+            parts = state.parts(name, key)
+        if part:
+            version = parts[part].version + 1 if part in parts else 1
+        else:  # Where it was taken back it counts on from the version of all.
+            version = whole = (whole or before.version) + 1
+            whole_seq = seq
         arrivals = before.arrivals + 1
-        newer = not waits_for_quiet and (was_ready or complete(dataset, {*parts, part}, arrivals))
+        newer = wanted.quiet_s is None and (
+            was_ready
+            or complete(dataset, parts.keys() | {part} if part else parts.keys(), arrivals, whole=whole > 0)
+        )
         row = PartitionRow(
             name,
             key,
@@ -322,12 +341,16 @@ def _arrive(turn: Turn, claim: Claim, seq: int) -> tuple[Arrival, Reached]:
             now if newer and not was_ready else before.ready_at,
             before.withdrawn and not newer,
             before.beside,
+            whole,
+            whole_seq,
         )
-    if waits_for_quiet:
+    if wanted.quiet_s is not None:
         _wait_for_quiet(turn, dataset, key)
-    state.put_part(PartRow(name, key, part, version, seq))
+    if part:
+        state.put_part(PartRow(name, key, part, version, seq))
     state.put_partition(row)
-    state.add_arrival(ArrivalRow(seq, name, key, part, version, row.ready or waits_for_quiet, sensor))
+    is_ready = row.ready or wanted.quiet_s is not None
+    state.add_arrival(ArrivalRow(seq, name, key, part or "", version, is_ready, sensor))
     return Arrival(name, key, claim.part, version), Reached(row, newer and not was_ready, newer)
 
 

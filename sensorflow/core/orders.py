@@ -92,10 +92,11 @@ def _inputs(turn: Turn, read: Iterable[Condition]) -> dict[str, dict[str, JsonVa
         dataset = condition.leaf.dataset
         keys = dict.fromkeys([*(condition.ready or {}), *(key for key in condition.missing if key)])
         for key in keys:
-            parts = turn.state.parts(dataset, key)
             row = turn.state.partition(dataset, key)
             if row is not None:
-                events = [_event(turn, part.part, part.seq) for part in parts.values()]
+                seqs = {"": row.whole_seq} if row.whole else {}
+                seqs |= {part.part: part.seq for part in turn.state.parts(dataset, key).values()}
+                events = [_event(turn, part, seq) for part, seq in seqs.items()]
                 shown.setdefault(dataset, {})[key] = {"version": row.version, "events": events}
     return shown
 
@@ -119,9 +120,6 @@ def _missing(turn: Turn, read: Iterable[Condition]) -> Iterator[JsonValue]:
         assert condition.leaf is not None
         dataset = turn.definitions.datasets[condition.leaf.dataset]
         for key in condition.missing:
-            parts = frozenset(turn.state.parts(dataset.name, key)) if key is not None else frozenset()
-            yield {
-                "dataset": dataset.name,
-                "partition": key,
-                "parts": list(missing_parts(dataset, parts)),
-            }
+            row = turn.state.partition(dataset.name, key) if key is not None else None
+            parts = list(missing_parts(dataset, turn.state, row))
+            yield {"dataset": dataset.name, "partition": key, "parts": parts}

@@ -20,17 +20,17 @@ from sensorflow.core.vocabulary import (
 )
 
 
-def complete(dataset: DatasetDefinition, parts: Set[str], arrivals: int) -> bool:
+def complete(dataset: DatasetDefinition, parts: Set[str], arrivals: int, *, whole: bool) -> bool:
     """Tell whether a partition with these parts and so many events is all there.
 
-    Part "" is an arrival of the whole, which is every part at once.
+    Args:
+        whole: The whole has arrived, which is every part at once.
     """
     wanted = dataset.complete
     if wanted.parts:
-        return "" in parts or parts >= wanted.parts
+        return whole or parts >= wanted.parts
     if wanted.count is not None:
-        named = len(parts - {""})
-        return (named or arrivals) >= wanted.count
+        return (len(parts) or arrivals) >= wanted.count
     return True
 
 
@@ -39,9 +39,12 @@ def quiet_timer(dataset: str, partition: str) -> str:
     return f"quiet/{dataset}/{partition}"
 
 
-def missing_parts(dataset: DatasetDefinition, parts: frozenset[str]) -> tuple[str, ...]:
-    """Return the listed parts that are not there, in order; nothing where the dataset lists none."""
-    return () if "" in parts else tuple(sorted(dataset.complete.parts - parts))
+def missing_parts(dataset: DatasetDefinition, state: State, row: PartitionRow | None) -> tuple[str, ...]:
+    """Return the listed parts that are not there of a partition, in order; none where the whole is."""
+    if row is None or not dataset.complete.parts:
+        return tuple(sorted(dataset.complete.parts))
+    there = state.parts(row.dataset, row.partition)
+    return () if row.whole else tuple(sorted(dataset.complete.parts - there.keys()))
 
 
 #: At its last moment an arrival still counts.

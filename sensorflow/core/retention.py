@@ -154,11 +154,18 @@ def _may_be_read(turn: Turn, mark: EventMark) -> bool:
     for arrival in turn.state.arrivals(mark.seq):
         if _is_newest_news(turn, arrival):
             return True
-        part = turn.state.parts(arrival.dataset, arrival.partition).get(arrival.part)
         row = turn.state.partition(arrival.dataset, arrival.partition)
-        if part is not None and part.seq == mark.seq and row is not None and _is_read(turn, row):
+        if row is not None and mark.seq == _newest_seq(turn, row, arrival.part) and _is_read(turn, row):
             return True
     return False
+
+
+def _newest_seq(turn: Turn, row: PartitionRow, part: str) -> int:
+    """Return the event that brought a partition's part, or the whole, last; 0 where that was taken back."""
+    if not part:
+        return row.whole_seq
+    newest = turn.state.parts(row.dataset, row.partition).get(part)
+    return newest.seq if newest is not None else 0
 
 
 def _is_newest_news(turn: Turn, arrival: ArrivalRow) -> bool:

@@ -70,6 +70,9 @@ class PartitionRow(NamedTuple):
     withdrawn: bool = False
     #: Of several dimensions, the keys of those that are not of the calendar, joined; else empty.
     beside: str = ""
+    #: How often the whole has arrived at once, and the event that brought it last; 0: not, or taken back.
+    whole: int = 0
+    whole_seq: int = 0
 
     @property
     def ready(self) -> bool:
@@ -78,7 +81,7 @@ class PartitionRow(NamedTuple):
 
 
 class PartRow(NamedTuple):
-    """The newest arrival of one part of a partition; part "" is the whole."""
+    """The newest arrival of one part of a partition."""
 
     dataset: str
     partition: str
@@ -367,9 +370,11 @@ class State(Protocol):
         """
 
     def newest_arrival(self, dataset: str) -> PartitionRow | None:
-        """Return the partition that something arrived for last."""
+        """Return the partition that an arrival was added for last."""
 
-    def parts(self, dataset: str, partition: str) -> Mapping[str, PartRow]: ...
+    def parts(self, dataset: str, partition: str) -> Mapping[str, PartRow]:
+        """Return the parts that arrived by themselves; of the whole its partition's row tells."""
+
     def put_part(self, row: PartRow) -> None: ...
     def drop_parts(self, dataset: str, partition: str, part: str | None) -> None:
         """Forget the newest arrival of one part of a partition, or of all of them."""

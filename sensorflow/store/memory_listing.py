@@ -107,10 +107,6 @@ class MemoryListing:
     def arrivals(self, seq: int) -> list[ArrivalRow]:
         return self._state.arrivals(seq)
 
-    def arrivals_of(self, dataset: str, partition: str, *, limit: int) -> list[ArrivalRow]:
-        newest_first = self._state.arrivals_of_partition.of((dataset, partition))[:limit]
-        return [self._state.all_arrivals.rows[-seq, dataset, partition, part] for seq, part in newest_first]
-
     def partitions(self, dataset: str, *, after: str | None, limit: int) -> list[PartitionRow]:
         highest_first = reversed(self._state.partitions_of_dataset.of(dataset))
         keys = (key for (key,) in highest_first if after is None or key < after)

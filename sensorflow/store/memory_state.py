@@ -252,16 +252,14 @@ class MemoryState:
         self._arrivals_of_event = self.all_arrivals.lines(
             lambda row: (row.seq, (row.dataset, row.partition, row.part))
         )
-        self.arrivals_of_partition = self.all_arrivals.lines(
-            lambda row: ((row.dataset, row.partition), (-row.seq, row.part))
-        )
         self._ready_arrivals = self.all_arrivals.lines(_ready_arrival_place)
         self.all_partitions: Table[PartitionRow] = Table()
         self.partitions_of_dataset = self.all_partitions.lines(lambda row: (row.dataset, (row.partition,)))
         self._ready = self.all_partitions.lines(_ready_place)
         self._ready_beside = self.all_partitions.lines(_ready_beside_place)
         self._ready_without_bounds = self.all_partitions.lines(_ready_without_bounds_place)
-        self._arrived = self.all_partitions.lines(lambda row: (row.dataset, (row.last_at, row.partition)))
+        #: By dataset, the partition that an arrival was added for last.
+        self._last_arrivals: Table[str] = Table()
         self._parts: Table[Mapping[str, PartRow]] = Table()
         self.runs: Table[RunRow] = Table()
         self._run_of = self.runs.names(lambda row: (row.pipeline, row.partition) if row.partition else None)
@@ -385,6 +383,7 @@ class MemoryState:
 
     def add_arrival(self, row: ArrivalRow) -> None:
         self._put(self.all_arrivals, row, row.seq, row.dataset, row.partition, row.part)
+        self._put(self._last_arrivals, row.partition, row.dataset)
 
     def arrivals(self, seq: int) -> list[ArrivalRow]:
         return [self.all_arrivals.rows[seq, *place] for place in self._arrivals_of_event.of(seq)]
@@ -423,14 +422,12 @@ class MemoryState:
         found = bisect_right(ready, bound, key=lambda place: place[0])
         if found:
             return self.all_partitions.rows[dataset, ready[found - 1][1]]
-        return self._last_partition(self._ready_without_bounds, dataset)
+        line = self._ready_without_bounds.of(dataset)
+        return self.all_partitions.rows[dataset, line[-1][1]] if line else None
 
     def newest_arrival(self, dataset: str) -> PartitionRow | None:
-        return self._last_partition(self._arrived, dataset)
-
-    def _last_partition(self, lines: Lines[PartitionRow], dataset: str) -> PartitionRow | None:
-        line = lines.of(dataset)
-        return self.all_partitions.rows[dataset, line[-1][1]] if line else None
+        last = self._last_arrivals.rows.get((dataset,))
+        return None if last is None else self.partition(dataset, last)
 
     def parts(self, dataset: str, partition: str) -> Mapping[str, PartRow]:
         return self._parts.rows.get((dataset, partition), _NOTHING)

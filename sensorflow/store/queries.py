@@ -28,7 +28,8 @@ from sensorflow.store.tables import (
 _OPEN = ("waiting", "running", "failed")
 _IS_OPEN = "state IN ('waiting', 'running', 'failed')"
 _HAS_ENDED = "state IN ('succeeded', 'cancelled')"
-_IS_READY = "version > 0 AND withdrawn = 0"
+#: It has a version since it was ready first; by this what only counts arrivals leaves the indexes alone.
+_IS_READY = "ready_at IS NOT NULL AND withdrawn = 0"
 
 
 def _by_id(runs: str, states: Iterable[str] = tuple(RunState)) -> str:
@@ -56,25 +57,28 @@ READY_ARRIVALS_SINCE = """
             AND withdrawn = 1)
         LIMIT ?)"""
 
-#: A query for the rows of so many pairs at once, by their number.
-OfPairs: TypeAlias = Mapping[int, str]
-FEW_PAIRS, PAIRS = 8, 64
+#: A query for the rows of so many keys at once, by their number.
+OfKeys: TypeAlias = Mapping[int, str]
+FEW, MANY = 8, 64
 
 
-def _of_pairs(table: Table[Any], first: str, second: str, condition: str = "TRUE") -> OfPairs:
-    """Return queries for the rows of pairs of values, by how many pairs are asked for."""
+def _of_keys(table: Table[Any], *key: str, condition: str = "TRUE") -> OfKeys:
+    """Return queries for the rows of keys of so many columns, by how many keys are asked for."""
+    one = f"({', '.join('?' * len(key))})"
+    names = ", ".join(f"of_{column}" for column in key)
+    where = " AND ".join(f"{column} = asked.of_{column}" for column in key)
     return {
         number: f"""
-    WITH asked (first, second) AS (VALUES {", ".join(["(?, ?)"] * number)})
-    SELECT {table.columns} FROM asked CROSS JOIN {table.name}
-    WHERE {first} = asked.first AND {second} = asked.second AND {condition}"""
-        for number in (FEW_PAIRS, PAIRS)
+    WITH asked ({names}) AS (VALUES {", ".join([one] * number)})
+    SELECT {table.columns} FROM asked CROSS JOIN {table.name} WHERE {where} AND {condition}"""
+        for number in (FEW, MANY)
     }
 
 
-IDENTITIES_OF_PAIRS = _of_pairs(IDENTITIES, "source", "id")
-PARTITIONS_OF_PAIRS = _of_pairs(PARTITIONS, "dataset", "partition")
-RUNS_OF_PAIRS = _of_pairs(RUNS, "pipeline", "partition", "partition <> ''")
+IDENTITIES_OF_KEYS = _of_keys(IDENTITIES, "source", "id")
+PARTITIONS_OF_PAIRS = _of_keys(PARTITIONS, "dataset", "partition")
+RUNS_OF_PARTITIONS = _of_keys(RUNS, "pipeline", "partition", condition="partition <> ''")
+TASKS_OF_RUNS = _of_keys(TASKS, "run_id")
 
 PARTITIONS_OF_KEYS = f"""
     SELECT {PARTITIONS.columns} FROM partitions
@@ -95,10 +99,6 @@ NEWEST_READY_WITHOUT_BOUNDS = f"""
     SELECT {PARTITIONS.columns} FROM partitions
     WHERE dataset = ? AND {_IS_READY} AND start IS NULL
     ORDER BY ready_at DESC, partition DESC LIMIT 1"""
-
-NEWEST_ARRIVAL = f"""
-    SELECT {PARTITIONS.columns} FROM partitions
-    WHERE dataset = ? ORDER BY last_at DESC, partition DESC LIMIT 1"""
 
 DROP_PARTS = "DELETE FROM parts WHERE dataset = ? AND partition = ?"
 DROP_PART = f"{DROP_PARTS} AND part = ?"
@@ -288,10 +288,6 @@ def _odd_events_of_pipeline(order: str) -> str:
 ODD_EVENTS_OF_PIPELINE_AFTER = _odd_events_of_pipeline("ASC")
 ODD_EVENTS_OF_PIPELINE_BEFORE = _odd_events_of_pipeline("DESC")
 
-ARRIVALS_OF_PARTITION = f"""
-    SELECT {ARRIVALS.columns} FROM arrivals
-    WHERE dataset = ? AND partition = ? ORDER BY seq DESC, part LIMIT ?"""
-
 PARTITIONS_BEFORE = f"""
     SELECT {PARTITIONS.columns} FROM partitions
     WHERE dataset = ? AND partition < ? ORDER BY partition DESC LIMIT ?"""
@@ -299,7 +295,7 @@ PARTITIONS_BEFORE = f"""
 READY_COUNT = f"SELECT count(*) FROM partitions INDEXED BY partitions_ready WHERE dataset = ? AND {_IS_READY}"
 PARTIAL_COUNT = """
     SELECT count(*) FROM partitions INDEXED BY partitions_partial
-    WHERE dataset = ? AND arrivals > 0 AND (version = 0 OR withdrawn = 1)"""
+    WHERE dataset = ? AND arrivals > 0 AND (ready_at IS NULL OR withdrawn = 1)"""
 
 ALL_SENSORS = f"SELECT {SENSORS.columns} FROM sensors ORDER BY pipeline, name"
 ALL_PIPELINES = f"SELECT {PIPELINES.columns} FROM pipelines ORDER BY name"

@@ -157,9 +157,6 @@ class SqliteListing:
     def arrivals(self, seq: int) -> list[ArrivalRow]:
         return self._reader.arrivals(seq)
 
-    def arrivals_of(self, dataset: str, partition: str, *, limit: int) -> list[ArrivalRow]:
-        return self._rows(tables.ARRIVALS, queries.ARRIVALS_OF_PARTITION, (dataset, partition, limit))
-
     def partitions(self, dataset: str, *, after: str | None, limit: int) -> list[PartitionRow]:
         asked = (dataset, _LAST if after is None else after, limit)
         return self._rows(tables.PARTITIONS, queries.PARTITIONS_BEFORE, asked)

@@ -41,6 +41,7 @@ from sensorflow.store.texts import refuse_what_utf8_cannot_hold
 #: Up to so many runs are sorted by id; of more, those outside the asked range are skipped over.
 _SORTED_RUNS = 2000
 _FREE_PAGES = "PRAGMA freelist_count"
+_standing = attrgetter(*tables.STANDING)
 
 #: How runs of a pipeline are found: all by id; of a range how many, when few, when many.
 _OPEN_RUNS = (
@@ -81,6 +82,8 @@ class SqliteState:
         self._events = Rows(tables.EVENTS)
         self._arrivals = Rows(tables.ARRIVALS)
         self._partitions = KnownRows(tables.PARTITIONS)
+        self._partitions_again = Rows(tables.PARTITIONS_AGAIN)
+        self._last_arrivals = KnownRows(tables.LAST_ARRIVALS)
         self._parts = Groups(tables.PARTS)
         self._runs = KnownRows(tables.RUNS)
         self._tasks = TasksOfRuns()
@@ -108,7 +111,7 @@ class SqliteState:
             *(self._identities, self._events, self._arrivals, self._partitions, self._parts, self._runs),
             *(self._tasks, self._attempts, self._firings, self._timers, self._contents, self._sensors),
             *(self._pipelines, self._watermarks, self._backfills, self._alerts, self._operations),
-            *(self._tokens, self._past_runs),
+            *(self._tokens, self._past_runs, self._partitions_again, self._last_arrivals),
         )
 
     # --- the transaction, as the store sees it ---
@@ -243,30 +246,38 @@ class SqliteState:
             return
         # What may hold half a character is refused where it is asked for.
         plain = [pair for pair in identities if pair[0].isascii() and pair[1].isascii()]
-        self._know(self._identities, queries.IDENTITIES_OF_PAIRS, plain)
+        self._know(self._identities, queries.IDENTITIES_OF_KEYS, plain)
         self._know(self._partitions, queries.PARTITIONS_OF_PAIRS, partitions)
         unknown = [pair for pair in runs if pair not in self._run_ids]
-        found = list(self._select_pairs(tables.RUNS, queries.RUNS_OF_PAIRS, unknown))
+        found = list(self._select_keys(tables.RUNS, queries.RUNS_OF_PARTITIONS, unknown))
         self._run_ids.update(dict.fromkeys(unknown))  # Only what was asked for in vain is not there.
         for run in found:
             self._run_ids[run.pipeline, run.partition] = run.id
             self._runs.known.setdefault((run.id,), run)
+        self._know_tasks([run.id for run in found if run.id not in self._tasks.known])
 
-    def _know(self, rows: KnownRows[Row], query: queries.OfPairs, keys: Iterable[tuple[str, str]]) -> None:
+    def _know(self, rows: KnownRows[Row], query: queries.OfKeys, keys: Iterable[tuple[str, str]]) -> None:
         """Read the rows of keys that are not known yet."""
         unknown = [key for key in keys if key not in rows.known]
-        found = list(self._select_pairs(rows.table, query, unknown))
+        found = list(self._select_keys(rows.table, query, unknown))
         rows.known.update(dict.fromkeys(unknown))
         for row in found:
             rows.known[tuple(getattr(row, name) for name in rows.table.key)] = row
 
-    def _select_pairs(
-        self, table: Table[Row], query: queries.OfPairs, pairs: Sequence[tuple[str, str]]
+    def _know_tasks(self, unknown: Sequence[str]) -> None:
+        """Read the tasks of runs whose tasks are not known."""
+        found: dict[str, list[TaskRow]] = {run: [] for run in unknown}
+        for row in self._select_keys(tables.TASKS, queries.TASKS_OF_RUNS, [(run,) for run in unknown]):
+            found[row.run_id].append(row)
+        self._tasks.known.update({run: RunTasks(rows) for run, rows in found.items()})
+
+    def _select_keys(
+        self, table: Table[Row], query: queries.OfKeys, keys: Sequence[tuple[str, ...]]
     ) -> Iterator[Row]:
-        for first in range(0, len(pairs), queries.PAIRS):
-            some = pairs[first : first + queries.PAIRS]
-            # Few statements for all numbers of pairs: what is left of one asks for the last pair again.
-            number = queries.FEW_PAIRS if len(some) <= queries.FEW_PAIRS else queries.PAIRS
+        for first in range(0, len(keys), queries.MANY):
+            some = keys[first : first + queries.MANY]
+            # Few statements for all numbers of keys: what is left of one asks for the last key again.
+            number = queries.FEW if len(some) <= queries.FEW else queries.MANY
             asked = [*some, *repeat(some[-1], number - len(some))]
             yield from self._select(table, query[number], tuple(chain.from_iterable(asked)))
 
@@ -314,13 +325,17 @@ class SqliteState:
 
     def add_arrival(self, row: ArrivalRow) -> None:
         self._put(self._arrivals, row, row.seq, row.dataset, row.partition, row.part)
+        last = self._last_arrivals.known.get((row.dataset,))
+        if last is None or last.partition != row.partition:
+            last = tables.LastArrivalRow(row.dataset, row.partition)
+            self._put_known(self._last_arrivals, last, row.dataset)
 
     def arrivals(self, seq: int) -> list[ArrivalRow]:
         self._write(self._arrivals)
         return self._select(tables.ARRIVALS, queries.ARRIVALS_OF_EVENT, (seq,))
 
     def ready_arrivals_since(self, dataset: str, seq: int, limit: int) -> int:
-        self._write(self._arrivals, self._partitions)
+        self._write(self._arrivals, self._partitions, self._partitions_again)
         return int(self._one(queries.READY_ARRIVALS_SINCE, (dataset, seq, limit))[0])
 
     # --- partitions ---
@@ -329,7 +344,18 @@ class SqliteState:
         return self._get_known(self._partitions, dataset, partition)
 
     def put_partition(self, row: PartitionRow) -> None:
-        self._put_known(self._partitions, row, row.dataset, row.partition)
+        key = (row.dataset, row.partition)
+        before = self._partitions.known.get(key)
+        if (
+            before is not None
+            and key not in self._partitions.unwritten
+            and _standing(before) == _standing(row)
+        ):
+            self._put(self._partitions_again, row, *key)
+            self._partitions.known[key] = row
+        else:
+            self._partitions_again.unwritten.pop(key, None)
+            self._put_known(self._partitions, row, *key)
 
     def partitions(self, dataset: str, keys: Iterable[str]) -> Mapping[str, PartitionRow]:
         wanted = list(keys)
@@ -348,7 +374,7 @@ class SqliteState:
     def newest_ready(
         self, dataset: str, not_after: float | None, beside: str | None = None
     ) -> PartitionRow | None:
-        self._write(self._partitions)
+        self._write(self._partitions, self._partitions_again)
         table = tables.PARTITIONS
         bound = float("inf") if not_after is None else not_after
         if beside is not None:
@@ -357,8 +383,8 @@ class SqliteState:
         return newest or self._row(table, queries.NEWEST_READY_WITHOUT_BOUNDS, (dataset,))
 
     def newest_arrival(self, dataset: str) -> PartitionRow | None:
-        self._write(self._partitions)
-        return self._row(tables.PARTITIONS, queries.NEWEST_ARRIVAL, (dataset,))
+        last = self._get_known(self._last_arrivals, dataset)
+        return self.partition(dataset, last.partition) if last is not None else None
 
     def parts(self, dataset: str, partition: str) -> Mapping[str, PartRow]:
         return self._group(self._parts, dataset, partition)

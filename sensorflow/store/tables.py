@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar, cast
 
@@ -98,6 +98,13 @@ class IdentityRow(NamedTuple):
     source: str
     id: str
     seq: int
+
+
+class LastArrivalRow(NamedTuple):
+    """The partition of a dataset that an arrival was added for last."""
+
+    dataset: str
+    partition: str
 
 
 def _plain(
@@ -246,6 +253,11 @@ def _load_attempt(values: Columns) -> AttemptRow:
     return AttemptRow(**named)
 
 
+#: What every arrival changes of its partition.
+_COUNTED = ("version", "arrivals", "last_at", "whole", "whole_seq")
+#: What says whether a partition is there, and where it stands among others; indexes follow these.
+STANDING = tuple(name for name in PartitionRow._fields if name not in _COUNTED)
+
 IDENTITIES = _plain(IdentityRow, "identities", key=("source", "id"), replaces=False)
 EVENTS = _table(
     "events",
@@ -269,6 +281,14 @@ ARRIVALS = _table(
     load=_load_arrival,
 )
 PARTITIONS = _plain(PartitionRow, "partitions", key=("dataset", "partition"), flags=("withdrawn",))
+#: What one more arrival changes of a partition that is there; no index has to follow.
+PARTITIONS_AGAIN = replace(
+    PARTITIONS,
+    write=f"UPDATE partitions SET {', '.join(f'{name} = ?' for name in _COUNTED)} "
+    "WHERE dataset = ? AND partition = ?",
+    dump=attrgetter(*_COUNTED, *PARTITIONS.key),
+)
+LAST_ARRIVALS = _plain(LastArrivalRow, "last_arrivals", key=("dataset",))
 PARTS = _plain(PartRow, "parts", key=("dataset", "partition", "part"))
 RUNS = _plain(
     RunRow,

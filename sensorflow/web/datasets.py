@@ -163,9 +163,10 @@ def _newest(row: PartitionRow) -> NewestPartition:
 
 def _partition(api: Api, dataset: DatasetDefinition, row: PartitionRow) -> PartitionSchema:
     parts = api.store.reader.parts(row.dataset, row.partition)
+    seqs = {part.seq for part in parts.values()} | ({row.whole_seq} if row.whole else set())
     expected = _expected_at(dataset, row.partition)
     state = "ready" if row.ready else "partial"
-    if row.withdrawn and not parts:
+    if row.withdrawn and not (parts or row.whole):
         state = "withdrawn"
     return PartitionSchema(
         partition=row.partition or None,
@@ -173,13 +174,13 @@ def _partition(api: Api, dataset: DatasetDefinition, row: PartitionRow) -> Parti
         withdrawn=row.withdrawn,
         version=row.version,
         arrivals=row.arrivals,
-        parts=sorted(part for part in parts if part),
-        parts_missing=list(missing_parts(dataset, frozenset(parts))),
+        parts=sorted(parts),
+        parts_missing=list(missing_parts(dataset, api.store.reader, row)),
         first_at=instant(row.first_at),
         last_at=instant(row.last_at),
         ready_at=instant(row.ready_at),
         expected_at=instant(expected),
         late=None if expected is None else not row.ready and expected < api.clock.now(),
-        last_seq=max((part.seq for part in parts.values()), default=None),
-        events=sorted({part.seq for part in parts.values()}),
+        last_seq=max(seqs, default=None),
+        events=sorted(seqs),
     )

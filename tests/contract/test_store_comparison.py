@@ -54,6 +54,7 @@ _steps: st.SearchStrategy[Step] = st.one_of(
             ready_at=_times,
             withdrawn=st.booleans(),
             arrivals=st.integers(0, 1),
+            whole=st.integers(0, 1),
         ),
     ),
     st.tuples(st.just("put_part"), st.builds(part_row, _names, partition=_keys, seq=st.integers(1, 5))),

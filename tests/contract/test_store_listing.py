@@ -115,8 +115,6 @@ async def test_events_are_listed_by_number_and_what_is_asked(store: Store, state
     assert seqs(before=2, state=EventState.REJECTED) == []
     assert [row.part for row in store.listing.arrivals(1)] == ["EWR", "JFK"]
     assert [row.dataset for row in store.listing.arrivals(3)] == ["fares", "orders"]
-    newest = store.listing.arrivals_of("orders", "2013-03-10", limit=2)
-    assert [(row.seq, row.part) for row in newest] == [(3, ""), (1, "EWR")]
 
 
 async def test_partitions_are_listed_from_the_highest_key_down(store: Store, state: State) -> None:

@@ -462,7 +462,9 @@ def _any_partition(self: Readiness, item: DatasetInput) -> tuple[str, ...]:
     return (newest.partition if newest else self.partition,)
 
 
-def _all_but_one_part(dataset: DatasetDefinition, parts: frozenset[str], arrivals: int) -> bool:
+def _all_but_one_part(
+    dataset: DatasetDefinition, parts: frozenset[str], arrivals: int, *, whole: bool
+) -> bool:
     return not dataset.complete.parts or len(parts) >= len(dataset.complete.parts) - 1
 
 

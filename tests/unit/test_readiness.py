@@ -3,6 +3,7 @@
 from sensorflow.core.readiness import missing_parts
 from sensorflow.core.selection import shared_keys
 from sensorflow.core.vocabulary import DatasetInput, Grain, InputGroup, Partitioning, Selection
+from sensorflow.store.memory import MemoryStore
 from tests.flows import (
     DAILY,
     KEY,
@@ -18,6 +19,7 @@ from tests.flows import (
     task,
     waits,
 )
+from tests.store_rows import part_row, partition_row
 
 DAY = "2026-06-01"
 EU_AND_CUSTOMER = Partitioning(
@@ -31,11 +33,13 @@ def newest(name: str, **options: object) -> DatasetInput:
 
 
 def test_a_partition_that_arrived_as_a_whole_has_no_part_missing() -> None:
-    parted = dataset("a", parts=("eu", "us"))
-    assert missing_parts(parted, frozenset({""})) == ()
-    assert missing_parts(parted, frozenset({"us"})) == ("eu",)
-    assert missing_parts(parted, frozenset()) == ("eu", "us")
-    assert missing_parts(dataset("b"), frozenset()) == ()
+    parted, state = dataset("orders", parts=("eu", "us")), MemoryStore().begin()
+    row = partition_row(DAY, version=0)
+    state.put_part(part_row("us", partition=DAY))
+    assert missing_parts(parted, state, row._replace(whole=1)) == ()
+    assert missing_parts(parted, state, row) == ("eu",)
+    assert missing_parts(parted, state, None) == ("eu", "us")
+    assert missing_parts(dataset("b"), state, row) == ()
 
 
 def test_the_newest_arrival_is_young_enough_up_to_the_last_moment_of_its_age() -> None:
