@@ -43,6 +43,8 @@ class Access:
         if scope is None:
             return EVERYBODY
         caller = self.caller(request)
+        if caller is EVERYBODY:
+            return caller
         require_scope(caller, scope)
         if caller.pipelines is not None and not limited:
             raise ProblemError(

@@ -33,6 +33,8 @@ class Room:
     def __init__(self, size: int) -> None:
         """Prepare room for one body of this size, or several smaller ones."""
         self._left = size
+        #: By the identity of the request.
+        self._taken: dict[int, int] = {}
 
     def take(self, request: web.Request, size: int) -> None:
         """Take room for what has come of a body.
@@ -40,7 +42,7 @@ class Room:
         Raises:
             ProblemError: 503, others have it.
         """
-        more = size - request.get(_TAKEN, 0)
+        more = size - self._taken.get(id(request), 0)
         if size <= _SMALL or more <= 0:
             return
         if more > self._left:
@@ -50,15 +52,15 @@ class Room:
                 headers={"Retry-After": str(RETRY_AFTER_S)},
             )
         self._left -= more
-        request[_TAKEN] = size
+        self._taken[id(request)] = size
 
     def give_back(self, request: web.Request) -> None:
         """Give back what an answered request has taken."""
-        self._left += request.pop(_TAKEN, 0)
+        if self._taken:
+            self._left += self._taken.pop(id(request), 0)
 
 
 ROOM = web.AppKey("room", Room)
-_TAKEN = web.RequestKey("taken", int)
 
 
 def too_large(limit: int) -> ProblemError:
@@ -75,15 +77,16 @@ async def read_body(request: web.Request, limit: int) -> bytes:
         ProblemError: 413, it has more bytes than `limit`; 400, it is not packed as it says; 408, it
             comes too slowly; 503, others that are as large have taken all the room.
     """
+    content = request.content
+    if content.is_eof() and content.exception() is None:  # What is there already needs no clock.
+        whole = content.read_nowait()
+        if len(whole) > limit:
+            raise too_large(limit)
+        return whole
     if (request.content_length or 0) > limit:
         raise too_large(limit)
     allowed_s, room = request.app[API].body_timeout_s, request.app[ROOM]
     try:
-        if request.content.is_eof():  # What is there already needs no clock.
-            whole = request.content.read_nowait()
-            if len(whole) > limit:
-                raise too_large(limit)
-            return whole
         body = bytearray()
         begun = asyncio.get_running_loop().time()
         async with asyncio.timeout_at(begun + allowed_s) as clock:
@@ -150,8 +153,9 @@ def require_type(request: web.Request, *allowed: str) -> str:
     Raises:
         ProblemError: 415, it is none of `allowed`.
     """
-    # aiohttp reads an absent header as application/octet-stream, which tells the sender nothing.
-    found = request.content_type if "Content-Type" in request.headers else "none"
+    found = request.headers.get("Content-Type", "none")
+    if found not in allowed and found != "none":
+        found = request.content_type
     if found not in allowed:
         raise ProblemError(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,

@@ -19,7 +19,9 @@ _ESCAPED = re.compile(r"\\(.)")
 _REQUIRED = ("specversion", "id", "source", "type")
 #: Attributes with fields of their own in `Event`; the others are its extensions.
 _OWN = frozenset({*_REQUIRED, "subject", "time", "data", "data_base64"})
-_TEXTS = frozenset({*_REQUIRED, "subject", "time", "datacontenttype", "dataschema"})
+#: Any text that is not empty and has no control characters will do.
+_PLAIN = frozenset({"id", "source", "type", "subject", "datacontenttype", "dataschema"})
+_TEXTS = _PLAIN | {"specversion", "time"}
 
 
 class NoEventError(Exception):
@@ -42,12 +44,22 @@ def read_structured(document: JsonValue) -> Event:
         raise NoEventError(
             [ErrorPlace(where="", expected="a CloudEvent, a JSON object", found=shown(document))]
         )
-    errors = [error for name, value in document.items() if (error := _wrong(name, value))]
-    errors += [
-        ErrorPlace(where=f"/{name}", expected="a text", found="nothing")
-        for name in _REQUIRED
-        if document.get(name) is None
-    ]
+    errors = []
+    for name, value in document.items():
+        # Most are plainly well, and need no closer look.
+        if name in _PLAIN:
+            if type(value) is str and value and value.isascii() and value.isprintable():
+                continue
+        elif name == "data" or (name == "specversion" and value == "1.0"):
+            continue
+        if error := _wrong(name, value):
+            errors.append(error)
+    if None in map(document.get, _REQUIRED):
+        errors += [
+            ErrorPlace(where=f"/{name}", expected="a text", found="nothing")
+            for name in _REQUIRED
+            if document.get(name) is None
+        ]
     if document.get("data") is not None and document.get("data_base64") is not None:
         errors.append(ErrorPlace(where="/data_base64", expected="data or data_base64", found="both"))
     if errors:
@@ -104,7 +116,9 @@ def _header_text(name: str, value: str) -> str:
 
 
 def _event(document: Mapping[str, JsonValue]) -> Event:
-    extensions = {name: value for name, value in document.items() if name not in _OWN and value is not None}
+    extensions: dict[str, JsonValue] = {}
+    if not _OWN.issuperset(document):
+        extensions = {n: value for n, value in document.items() if n not in _OWN and value is not None}
     data = document.get("data")
     packed = document.get("data_base64")
     if packed is not None:

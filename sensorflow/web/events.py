@@ -17,7 +17,7 @@ from sensorflow.core.vocabulary import Scope
 from sensorflow.web.access import caller_of
 from sensorflow.web.api import API, Api
 from sensorflow.web.defined import EventDetail
-from sensorflow.web.ingest import stored
+from sensorflow.web.ingest import receipt_text, stored
 from sensorflow.web.parameters import (
     Minutes,
     NumberFromZero,
@@ -39,7 +39,7 @@ from sensorflow.web.schemas import (
     StoredArrival,
     answer,
     instant,
-    written,
+    json_answer,
 )
 from sensorflow.web.sensors import sensor_name
 
@@ -145,7 +145,7 @@ async def redrive_event(request: web.Request) -> web.Response:
     api, row = request.app[API], _event_of_path(request)
     own = caller_of(request).datasets(api.definitions())
     told = await api.submit(Redrive(seq=row.seq, datasets=own))
-    return written(stored(told))
+    return json_answer(receipt_text(stored(told)))
 
 
 def _event_of_path(request: web.Request) -> EventRow:

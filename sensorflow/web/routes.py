@@ -57,6 +57,8 @@ class Route:
     headers: Mapping[str, str] = field(default_factory=dict)
     #: Of a stream: the models of what is sent, by the name of the event.
     notices: Mapping[str, type[BaseModel]] = field(default_factory=dict)
+    #: It waits for nothing but the store, so that what comes as a whole is answered without a task.
+    prompt: bool = False
     #: Stands in the document; what only a page of ours asks for does not.
     documented: bool = True
     #: Names the operation in the document; else the handler's name does.
@@ -79,13 +81,14 @@ class Route:
             found.is_required() for found in self.body.model_fields.values()
         )
 
-    def call(self) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    def call(self, app: web.Application) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         """Return the handler as the router is to call it: with what it takes, read and checked."""
         handler, query, body, optional = self.handler, self.query, self.body, self.body_optional
         named = query is not None and query is not NoQuery
+        access, api, scope, limited = app[ACCESS], app[API], self.scope, self.limited
 
         async def called(request: web.Request) -> web.StreamResponse:
-            request[CALLER] = request.app[ACCESS].admit(request, self.scope, limited=self.limited)
+            request[CALLER] = access.admit(request, scope, limited=limited)
             arguments: dict[str, Any] = {}
             if query is not None and (named or request.query_string):
                 found = read_query(request, query)
@@ -93,8 +96,7 @@ class Route:
                     arguments["query"] = found
             if body is not None:
                 absent = optional and not request.body_exists
-                limit = request.app[API].body_limit
-                arguments["body"] = body() if absent else await read_model(request, body, limit)
+                arguments["body"] = body() if absent else await read_model(request, body, api.body_limit)
             return await handler(request, **arguments)
 
         return called
@@ -171,7 +173,7 @@ def add_routes(app: web.Application, routes: Iterable[Route]) -> None:
     """Let an application answer by routes."""
     declared: dict[Any, Route] = {}
     for route in routes:
-        called = route.call()
+        called = route.call(app)
         declared[called] = route
         if route.method == "GET":
             app.router.add_get(route.path, called, allow_head=True)

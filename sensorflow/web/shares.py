@@ -1,7 +1,6 @@
 """A share of the inbox for each who sends: one that sends too much is told so, and the others are served."""
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from http import HTTPStatus
 
 from aiohttp import web
@@ -22,7 +21,7 @@ class Shares:
 
     def __init__(self, api: Api) -> None:
         self._api = api
-        self._waiting: Counter[str] = Counter()
+        self._waiting: dict[str, int] = {}
 
     async def submit_all(
         self, sender: str, messages: Sequence[Message]
@@ -33,29 +32,34 @@ class Shares:
             ProblemError: 429, it is.
             SensorflowError: nothing of them is stored.
         """
-        waiting = self._waiting[sender]
-        if waiting and waiting + len(messages) > self._api.share:
+        number = len(messages)
+        waiting = self._waiting.get(sender, 0)
+        if waiting and waiting + number > self._api.share:
             raise ProblemError(
                 HTTPStatus.TOO_MANY_REQUESTS,
                 f"expected at most {self._api.share} events of one token or address to wait, found {waiting} "
-                f"of this one and {len(messages)} more; send them again later",
+                f"of this one and {number} more; send them again later",
                 headers={"Retry-After": str(RETRY_AFTER_S)},
             )
-        self._waiting[sender] += len(messages)
+        self._waiting[sender] = waiting + number
         try:
             return await self._api.submit_all(messages)
         finally:
-            self._waiting[sender] -= len(messages)
-            if not self._waiting[sender]:
+            left = self._waiting[sender] - number
+            if left:
+                self._waiting[sender] = left
+            else:
                 del self._waiting[sender]
 
 
 SHARES = web.AppKey("shares", Shares)
 
 
-async def submit_all(request: web.Request, messages: Sequence[Message]) -> Sequence[Answer | SensorflowError]:
+def submit_all(
+    request: web.Request, messages: Sequence[Message]
+) -> Awaitable[Sequence[Answer | SensorflowError]]:
     """Put what a request brings into the inbox, as far as its sender's share goes; one answer each."""
-    return await request.app[SHARES].submit_all(_sender(request), messages)
+    return request.app[SHARES].submit_all(_sender(request), messages)
 
 
 async def submit(request: web.Request, message: Message) -> Answer:
