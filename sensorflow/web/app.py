@@ -50,6 +50,7 @@ from sensorflow.web.feed import Feed
 from sensorflow.web.logs import STOPPING
 from sensorflow.web.openapi import DOCUMENT, Document
 from sensorflow.web.problems import ProblemError
+from sensorflow.web.prompt import PROMPT, REQUEST_ID, prompt_routes
 from sensorflow.web.rehearsals import STAGE, Stage
 from sensorflow.web.routes import ANY_HOST, Route, add_routes, require_declared
 from sensorflow.web.shares import SHARES, Shares
@@ -57,7 +58,6 @@ from sensorflow.web.stream import FEED
 
 log = structlog.get_logger(__name__)
 
-_REQUEST_ID = web.RequestKey("request_id", str)
 _PLAIN_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 
 _SUBJECTS = (
@@ -70,18 +70,21 @@ _SUBJECTS = (
 def build_app(api: Api) -> web.Application:
     """Return the application that serves `api`; run it with `access_log=None`."""
     largest = max(api.body_limit, api.batch_limit)
-    app = web.Application(middlewares=[_guard([api.host, *api.allowed_hosts], largest)])
+    room = Room(largest)
+    guard = _guard([api.host, *api.allowed_hosts], largest, room)
+    app = web.Application(middlewares=[guard])
     app[API] = api
     app[ACCESS] = Access(api.store, open_without_tokens=api.open_without_tokens)
     app[STOPPING] = asyncio.Event()
     app[FEED] = Feed(api)
     app[STAGE] = Stage()
     app[SHARES] = Shares(api)
-    app[ROOM] = Room(largest)
+    app[ROOM] = room
     app.on_shutdown.append(_stop_streams)
     app.on_response_prepare.append(_mark_answer)
     add_routes(app, all_routes())
     require_declared(app)
+    app[PROMPT] = prompt_routes(app, guard)
     app[DOCUMENT] = Document(all_routes())
     return app
 
@@ -96,13 +99,13 @@ async def _stop_streams(app: web.Application) -> None:
     app[FEED].wake()
 
 
-def _guard(allowed_hosts: Sequence[str], largest: int) -> Middleware:
+def _guard(allowed_hosts: Sequence[str], largest: int, room: Room) -> Middleware:
     """Return the middleware around every request: it checks host and size, and words every error."""
     allowed = frozenset(host.lower().strip("[]") for host in allowed_hosts)
 
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-        request[_REQUEST_ID] = _request_id(request)
+        request[REQUEST_ID] = _request_id(request)
         try:
             if not request.path.startswith(ANY_HOST):
                 _check_host(request, allowed)
@@ -116,12 +119,12 @@ def _guard(allowed_hosts: Sequence[str], largest: int) -> Middleware:
             problem = _problem(error, request)
             if problem is None or request.writer.output_size:
                 raise  # A part of the answer is out already; only the broken connection tells of it.
-            answer = problems.response(problem, request[_REQUEST_ID])
+            answer = problems.response(problem, request[REQUEST_ID])
             if not request.content.is_eof():
                 answer.force_close()  # What still comes of the body would be taken for a request.
             return answer
         finally:
-            request.app[ROOM].give_back(request)
+            room.give_back(request)
 
     return guard
 
@@ -142,7 +145,7 @@ def _problem(error: Exception, request: web.Request) -> ProblemError | None:
 
 
 def _named(request: web.Request) -> dict[str, str]:
-    return {"method": request.method, "path": request.path, "request_id": request[_REQUEST_ID]}
+    return {"method": request.method, "path": request.path, "request_id": request[REQUEST_ID]}
 
 
 def _request_id(request: web.Request) -> str:
@@ -152,8 +155,8 @@ def _request_id(request: web.Request) -> str:
 
 
 async def _mark_answer(request: web.Request, response: web.StreamResponse) -> None:
-    if _REQUEST_ID in request:  # Else it was refused before, and its answer names it already.
-        response.headers["X-Request-Id"] = request[_REQUEST_ID]
+    if REQUEST_ID in request:  # Else it was refused before, and its answer names it already.
+        response.headers["X-Request-Id"] = request[REQUEST_ID]
     for name, value in problems.DATA_ONLY.items():
         response.headers.setdefault(name, value)
 

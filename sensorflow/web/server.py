@@ -8,17 +8,20 @@ long as the connection lives. What a body may take is limited where it is read, 
 import asyncio
 import socket
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import Any, cast
 
 import structlog
-from aiohttp import web
+from aiohttp import StreamReader, web
+from aiohttp.http import RawRequestMessage, StreamWriter
 from aiohttp.http_exceptions import ContentEncodingError
-from aiohttp.web_protocol import RequestHandler
+from aiohttp.web_protocol import RequestHandler, _ErrInfo
 from uuid_utils import uuid7
 
 from sensorflow.web import problems
 from sensorflow.web.problems import ProblemError
+from sensorflow.web.prompt import PROMPT, REQUEST_ID, Answering, Prompt, in_one_piece, is_plain
 
 log = structlog.get_logger(__name__)
 
@@ -90,6 +93,8 @@ class _Protocol(RequestHandler):
         self._timer: asyncio.TimerHandle | None = None
         self._stalled: asyncio.TimerHandle | None = None
         self._sent_away = False
+        #: A request is being answered at once: the task of the connection waits for the next one meanwhile.
+        self._at_once = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         if self._server.is_full(transport):
@@ -110,11 +115,73 @@ class _Protocol(RequestHandler):
     def data_received(self, data: bytes) -> None:
         if self._sent_away:
             return
+        # The task of the connection is not woken before it is clear that it is needed.
+        waiter, self._waiter = self._waiter, None
         super().data_received(data)
+        self._waiter = waiter
         if self._messages or self._request_in_progress:
             self._due_at = None
+            self._go_on()
         elif self._due_at is None:
             self._await_headers()
+
+    def _go_on(self) -> None:
+        """Answer at once what has come, or wake the task of the connection for it, if it waits."""
+        while self._messages and not self._at_once and self._waiter is not None and not self._waiter.done():
+            message, payload = self._messages[0]
+            prompt = self._server.prompt(message, payload)
+            if prompt is None or self._paused or self._buffer_paused:
+                self._waiter.set_result(None)
+                return
+            assert self._parser is not None and self._request_factory is not None
+            assert self._task_handler is not None and not isinstance(message, _ErrInfo)
+            self._messages.popleft()
+            self._parser.message_consumed()
+            self._server.requests_count += 1
+            writer = StreamWriter(self, self._loop)
+            request = self._request_factory(message, payload, self, writer, self._task_handler)
+            assert isinstance(request, web.Request)
+            request._match_info = prompt.match
+            self._at_once = self._request_in_progress = True
+            self._step(request, prompt.handler(request))
+
+    def _step(self, request: web.Request, answering: Answering) -> None:
+        """Let a handler go on until it waits, or answer what it returns."""
+        try:
+            waits_for = answering.send(None)
+        except StopIteration as ended:
+            self._end_at_once(request, ended.value)
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - a fault of ours, as aiohttp tells it
+            self.log_exception("Unhandled exception", exc_info=error)
+            self.force_close()
+            self._end_at_once(request, None)
+        else:
+            waits_for._asyncio_future_blocking = False  # As a task does that takes over a future.
+            waits_for.add_done_callback(partial(self._stepped, request, answering))
+
+    def _stepped(self, request: web.Request, answering: Answering, _: "asyncio.Future[Any]") -> None:
+        self._step(request, answering)
+        self._go_on()
+
+    def _end_at_once(self, request: web.Request, response: web.Response | None) -> None:
+        if self.transport is not None and response is not None:
+            last = not request.keep_alive or response.keep_alive is False
+            self.transport.write(in_one_piece(response, request[REQUEST_ID], last=last))
+            if last:
+                self.force_close()
+        self._at_once = self._request_in_progress = False
+        if self._handler_waiter is not None:
+            self._handler_waiter.set_result(None)
+        if not self._force_close:
+            self._next_keepalive_close_time = self._loop.time() + _KEEPALIVE_S
+            if self._keepalive_handle is None:
+                self._process_keepalive()
+
+    def _process_keepalive(self) -> None:
+        if self._at_once:
+            self._keepalive_handle = None  # The connection is not idle. Its end sets it anew.
+        else:
+            super()._process_keepalive()
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -186,7 +253,7 @@ def _refusal(problem: ProblemError) -> web.Response:
 class _Server(web.Server):
     """Makes the connections."""
 
-    def __init__(self, made: web.Server, limits: Limits) -> None:
+    def __init__(self, made: web.Server, app: web.Application, limits: Limits) -> None:
         super().__init__(
             made.request_handler,
             request_factory=made.request_factory,
@@ -195,9 +262,17 @@ class _Server(web.Server):
         )
         self._limits = limits
         self._was_full = False
+        self._prompt = app[PROMPT]
 
     def __call__(self) -> RequestHandler:
         return _Protocol(self, self._limits, loop=self._loop, **self._kwargs)
+
+    def prompt(self, message: RawRequestMessage | _ErrInfo, payload: StreamReader) -> Prompt | None:
+        """Return how a request is answered at once; None: it is for the task of its connection."""
+        if isinstance(message, _ErrInfo) or not payload.is_eof():
+            return None
+        prompt = self._prompt.get((message.method, message.path))
+        return prompt if prompt is not None and is_plain(message) else None
 
     def is_full(self, transport: asyncio.BaseTransport) -> bool:
         """Tell whether there is no room for a connection; the log is told when that begins."""
@@ -235,4 +310,4 @@ class Runner(web.AppRunner):
         self._limits = limits
 
     async def _make_server(self) -> web.Server:
-        return _Server(await super()._make_server(), self._limits)
+        return _Server(await super()._make_server(), self.app, self._limits)

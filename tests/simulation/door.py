@@ -35,11 +35,12 @@ class Door:
         connection = Connection(self._runner.server(), answered)
         head, body = _request(message)
         connection.protocol.connection_made(connection)
-        connection.send(head)
-        if self._world.chance(0.1):
-            self._world.after(self._world.random.uniform(0, 0.5), connection.send, body)
+        if self._world.chance(0.5):
+            self._world.after(0, connection.send, head + body)
         else:
-            connection.send(body)
+            connection.send(head)
+            delay_s = self._world.random.uniform(0, 0.5) if self._world.chance(0.2) else 0
+            self._world.after(delay_s, connection.send, body)
         if self._world.chance(0.05):
             self._world.after(self._world.random.uniform(0, 0.05), connection.lose)
 

@@ -1,0 +1,84 @@
+"""What waits for nothing but the store, and comes whole, is answered without a task and without the router.
+
+An event that is posted by itself costs more in the server around its handler than in all that is decided of
+it. The guard and the handler are those that the router would lead to; only what carries them differs.
+"""
+
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any, NamedTuple, TypeAlias
+
+from aiohttp import web
+from aiohttp.helpers import rfc822_formatted_time
+from aiohttp.http import SERVER_SOFTWARE, HttpVersion11, RawRequestMessage
+from aiohttp.web_urldispatcher import UrlMappingMatchInfo
+
+from sensorflow.web import problems
+from sensorflow.web.routes import DECLARED
+
+#: What a request is called in its answer and in the log.
+REQUEST_ID = web.RequestKey("request_id", str)
+
+Answering: TypeAlias = Coroutine[Any, Any, web.Response]
+
+
+class Prompt(NamedTuple):
+    """A route that is answered at once, as the router would find it."""
+
+    match: UrlMappingMatchInfo
+    #: The handler within the guard. It awaits nothing but futures, and asks for no task.
+    handler: Callable[[web.Request], Answering]
+
+
+#: By method and path.
+PROMPT = web.AppKey("prompt", dict[tuple[str, str], Prompt])
+
+
+def prompt_routes(app: web.Application, guard: Callable[..., Any]) -> dict[tuple[str, str], Prompt]:
+    """Return the routes of an application that may be answered at once.
+
+    Args:
+        guard: The middleware that stands around all routes.
+    """
+    found: dict[tuple[str, str], Prompt] = {}
+    for route in app.router.routes():
+        declared = app[DECLARED][route.handler]
+        if declared.prompt:
+            match = UrlMappingMatchInfo({}, route)
+            match.add_app(app)
+            match.freeze()
+            found[declared.method, declared.path] = Prompt(match, partial(guard, handler=route.handler))
+    return found
+
+
+def is_plain(message: RawRequestMessage) -> bool:
+    """Tell whether nothing about a request needs what only aiohttp's own way does."""
+    return message.version == HttpVersion11 and not message.upgrade and "Expect" not in message.headers
+
+
+_ALWAYS = "".join(
+    f"{name}: {value}\r\n" for name, value in {**problems.DATA_ONLY, "Server": SERVER_SOFTWARE}.items()
+)
+_LAST = "Connection: close\r\n"
+
+
+def in_one_piece(response: web.Response, request_id: str, *, last: bool) -> bytes:
+    """Return an answer as it goes over the wire, with what every answer has.
+
+    Args:
+        last: The connection ends with it.
+    """
+    own = [
+        f"{name}: {value}\r\n" for name, value in response.headers.items() if name not in problems.DATA_ONLY
+    ]
+    lines = "".join(own)
+    if lines.count("\n") != len(own) or lines.count("\r") != len(own):
+        raise ValueError("a header of an answer has a line break")
+    body = response.body
+    assert isinstance(body, bytes), "what is answered at once is made whole"
+    head = (
+        f"HTTP/1.1 {response.status} {response.reason}\r\n{lines}{_ALWAYS}X-Request-Id: {request_id}\r\n"
+        f"Date: {rfc822_formatted_time()}\r\nContent-Length: {len(body)}\r\n"
+        f"{_LAST if last else ''}\r\n"
+    )
+    return head.encode() + body

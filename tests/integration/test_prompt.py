@@ -1,0 +1,230 @@
+"""What is answered at once is answered as by the router: in its order, at a stop, when its sender is gone."""
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sensorflow.app import Running
+from tests.serving import SECRETS, make_home, serving
+
+PATIENCE_S = 20.0
+EVENTS, READY = "/api/v1/events", "/api/v1/ready"
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name, secret in SECRETS.items():
+        monkeypatch.setenv(name, secret)
+    return make_home(tmp_path / "home")
+
+
+@pytest.fixture
+async def service(home: Path) -> AsyncIterator[Running]:
+    async with serving(home) as started:
+        yield started
+
+
+def request(path: str, document: Any, *headers: str, version: str = "1.1") -> bytes:
+    """Return a POST as it goes over the wire; of an event, or of JSON."""
+    body = document if isinstance(document, bytes) else json.dumps(document).encode()
+    kind = "cloudevents+json" if path.endswith(EVENTS) else "json"
+    lines = [
+        f"POST {path} HTTP/{version}",
+        "Host: localhost",
+        f"Content-Type: application/{kind}",
+        f"Content-Length: {len(body)}",
+        *headers,
+    ]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+def event(number: int) -> dict[str, Any]:
+    order = {"specversion": "1.0", "id": str(number), "source": "/erp", "type": "orders.exported"}
+    return {**order, "data": {"day": "2026-03-08", "region": "eu"}}
+
+
+class Line:
+    """One connection."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+
+    async def asked(self, sent: bytes) -> tuple[str, dict[str, str], Any]:
+        self.writer.write(sent)
+        return await self.answer()
+
+    async def answer(self) -> tuple[str, dict[str, str], Any]:
+        """Return the next answer: its first line, its headers by name, its document."""
+        async with asyncio.timeout(PATIENCE_S):
+            head = (await self.reader.readuntil(b"\r\n\r\n")).decode()
+            first, *lines = head.removesuffix("\r\n\r\n").split("\r\n")
+            headers = dict(line.split(": ", 1) for line in lines)
+            body = await self.reader.readexactly(int(headers.get("Content-Length", "0")))
+        return first, headers, json.loads(body) if body else None
+
+    async def is_closed(self) -> bool:
+        return await asyncio.wait_for(self.reader.read(), PATIENCE_S) == b""
+
+
+@pytest.fixture
+async def line(service: Running) -> AsyncIterator[Line]:
+    host, port = service.url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    yield Line(reader, writer)
+    writer.close()
+
+
+@contextmanager
+def no_router(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let what is asked of the router fail."""
+    with monkeypatch.context() as broken:
+        broken.setattr("aiohttp.web.UrlDispatcher.resolve", None)
+        yield
+
+
+class HeldDisk:
+    """Holds commits until it is let go."""
+
+    def __init__(self, service: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._commit = service.store.commit
+        self.entered, self.free = asyncio.Event(), asyncio.Event()
+        monkeypatch.setattr(service.store, "commit", self.commit)
+
+    async def commit(self, *, busy: bool = False) -> None:
+        self.entered.set()
+        await self.free.wait()
+        await self._commit(busy=busy)
+
+
+#: Paths and documents, with the status of their answers.
+ASKED: list[tuple[str, Any, int]] = [
+    (EVENTS, event(1), 202),
+    (EVENTS, {**event(2), "type": "ünheard.of"}, 202),
+    (EVENTS, {**event(3), "data": {"day": 'no "day"\n'}}, 202),
+    (EVENTS, {"specversion": "1.0"}, 400),
+    (EVENTS, b"{", 400),
+    (EVENTS, {**event(4), "source": "/hooks/sales/open"}, 400),
+    (READY, {"dataset": "orders", "partition": "2026-03-08", "id": "5"}, 202),
+    (READY, {"dataset": "nothing"}, 404),
+    (READY, {"dataset": "orders", "partition": "banana"}, 422),
+]
+
+
+async def test_what_is_answered_at_once_is_answered_as_by_the_router(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path, document, status in ASKED:
+        with no_router(monkeypatch):
+            first, headers, found = await line.asked(request(path, document))
+        assert first.split()[1] == str(status)
+        # An absolute address is for the router.
+        again, headers_again, found_again = await line.asked(request(f"http://localhost{path}", document))
+        assert (first, headers.keys()) == (again, headers_again.keys())
+        constant = headers.keys() - {"Date", "Content-Length", "X-Request-Id"}
+        assert {name: headers[name] for name in constant} == {name: headers_again[name] for name in constant}
+        if status != 202:
+            assert {**found, "request_id": ""} == {**found_again, "request_id": ""}
+        else:
+            assert found["events"][0].keys() == found_again["events"][0].keys()
+
+
+async def test_what_is_refused_at_the_door_is_refused_at_once_too(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = request(EVENTS, event(1), "X-Request-Id: mine", "Origin: http://elsewhere.example")
+    foreign = request(EVENTS, event(1)).replace(b"Host: localhost", b"Host: elsewhere.example")
+    plain = request(EVENTS, event(1)).replace(b"application/cloudevents+json", b"text/plain")
+    with no_router(monkeypatch):
+        first, headers, found = await line.asked(named)
+        assert (found["status"], found["request_id"], headers["X-Request-Id"]) == (403, "mine", "mine")
+        assert first == "HTTP/1.1 403 Forbidden"
+        assert (await line.asked(foreign))[2]["status"] == 421
+        _, headers, found = await line.asked(plain)
+        assert (found["status"], headers["Accept-Post"].count("cloudevents")) == (415, 2)
+
+
+async def test_requests_that_come_together_are_answered_in_their_order(line: Line, service: Running) -> None:
+    """Also where more of them wait than aiohttp keeps, and some are for the router."""
+    asked = [request(EVENTS, event(number)) for number in range(200)]
+    asked[50] = asked[90] = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    asked[60] = request(EVENTS, b"{")
+    line.writer.write(b"".join(asked))
+    answers = [await line.answer() for _ in asked]
+    assert [place for place, (first, *_) in enumerate(answers) if "202" not in first] == [50, 60, 90]
+    ids = [found["events"][0]["id"] for first, _, found in answers if "202" in first]
+    assert ids == [str(number) for number in range(200) if number not in (50, 60, 90)]
+
+
+async def test_a_connection_ends_when_its_client_says_so(line: Line) -> None:
+    _, headers, _ = await line.asked(request(EVENTS, event(1), "Connection: close"))
+    assert headers["Connection"] == "close" and await line.is_closed()
+
+
+@pytest.mark.parametrize("more", [("Expect: 100-continue",), ("Upgrade: h2c", "Connection: Upgrade")])
+async def test_what_asks_for_more_than_an_answer_is_left_to_the_router(
+    line: Line, more: tuple[str, ...]
+) -> None:
+    first, _, found = await line.asked(request(EVENTS, event(1), *more))
+    if "100 Continue" in first:
+        first, _, found = await line.answer()
+    assert (first, found["accepted"]) == ("HTTP/1.1 202 Accepted", 1)
+
+
+async def test_an_old_client_is_answered_in_its_way(line: Line) -> None:
+    first, _, _ = await line.asked(request(EVENTS, event(1), version="1.0"))
+    assert first.startswith("HTTP/1.0 202 ") and await line.is_closed()
+
+
+async def test_a_stop_waits_for_what_is_being_answered(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serving(home) as service:
+        host, port = service.url.removeprefix("http://").split(":")
+        line = Line(*await asyncio.open_connection(host, int(port)))
+        await line.asked(request(EVENTS, event(1)))
+        disk = HeldDisk(service, monkeypatch)
+        line.writer.write(request(EVENTS, event(2)))
+        await disk.entered.wait()
+        asyncio.get_running_loop().call_soon(disk.free.set)
+    assert (await line.answer())[2]["events"][0]["id"] == "2"
+    assert await line.is_closed()
+    line.writer.close()
+
+
+async def test_who_hangs_up_meanwhile_harms_nobody(
+    line: Line, service: Running, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    disk = HeldDisk(service, monkeypatch)
+    line.writer.write(request(EVENTS, event(1)) + request(EVENTS, event(2)))
+    await disk.entered.wait()
+    line.writer.transport.abort()
+    host, port = service.url.removeprefix("http://").split(":")
+    other = Line(*await asyncio.open_connection(host, int(port)))
+    other.writer.write(request(EVENTS, event(3)))
+    disk.free.set()
+    assert (await other.answer())[0] == "HTTP/1.1 202 Accepted"
+    other.writer.close()
+    events = service.store.listing.events(after=0, dataset=None, state=None, limit=500)
+    assert {row.event.id for row in events} >= {"1", "3"}
+    assert not re.search("Traceback|exception", capfd.readouterr().err)
+
+
+async def test_a_connection_is_not_idle_while_its_answer_waits_for_the_disk(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sensorflow.web.server._KEEPALIVE_S", 0.1)
+    async with serving(home) as service:
+        host, port = service.url.removeprefix("http://").split(":")
+        line = Line(*await asyncio.open_connection(host, int(port)))
+        disk = HeldDisk(service, monkeypatch)
+        line.writer.write(request(EVENTS, event(1)))
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(line.reader.read(), 0.5)
+        disk.free.set()
+        assert (await line.answer())[0] == "HTTP/1.1 202 Accepted"
+        assert await line.is_closed()
+        line.writer.close()
