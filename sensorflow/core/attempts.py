@@ -40,9 +40,11 @@ class Attempts:
         if free <= 0:
             return
         heads = {lane: head for lane in state.queued_lanes() if (head := self._head(*lane)) is not None}
-        while heads and free > 0:
+        while heads:
             head = min(heads.values(), key=place_in_line)
             free -= self._start(head)
+            if free == 0:
+                return
             # A start may also close another lane of the same pipeline.
             for lane in [lane for lane in heads if lane[0] == head.pipeline]:
                 following = self._head(*lane)
@@ -205,6 +207,8 @@ class Attempts:
 
     def _has_begun(self, task: TaskRow) -> bool:
         """Tell whether an attempt of this firing has run: what it goes on with was decided then."""
+        if not task.attempts:
+            return False
         last = self.turn.state.attempt(task.run_id, task.task, task.attempts)
         return last is not None and last.generation == task.generation
 

@@ -1,9 +1,12 @@
 """What a transaction has put into the tables and not written, and what is remembered of them."""
 
+from collections import Counter
+from collections.abc import Iterable
 from itertools import islice
 from typing import Any, Generic
 
-from sensorflow.core.state import TaskRow
+from sensorflow.core.state import AttemptRow, TaskRow
+from sensorflow.core.states import AttemptState
 from sensorflow.store.run_tasks import RunTasks
 from sensorflow.store.tables import TASKS, Row, Table
 
@@ -82,6 +85,28 @@ class TasksOfRuns(Rows[TaskRow]):
 
     def shrink(self) -> None:
         shrink_to_limit(self.known)
+
+
+class RunningAttempts:
+    """The attempts that run, and how many of each pipeline: they are few, and each start asks for them."""
+
+    __slots__ = ("of_pipeline", "rows")
+
+    def __init__(self, rows: Iterable[AttemptRow]) -> None:
+        #: By run, task and number.
+        self.rows: dict[tuple[str, str, int], AttemptRow] = {}
+        self.of_pipeline: Counter[str] = Counter()
+        for row in rows:
+            self.put(row)
+
+    def put(self, row: AttemptRow) -> None:
+        """Take note of how an attempt is now."""
+        key = (row.run_id, row.task, row.number)
+        if (old := self.rows.pop(key, None)) is not None:
+            self.of_pipeline[old.pipeline] -= 1
+        if row.state is AttemptState.RUNNING:
+            self.rows[key] = row
+            self.of_pipeline[row.pipeline] += 1
 
 
 def shrink_to_limit(known: dict[Any, Any]) -> None:

@@ -34,7 +34,14 @@ from sensorflow.core.states import TaskState
 from sensorflow.ports import StoreError
 from sensorflow.store import queries, tables
 from sensorflow.store.run_tasks import RunTasks
-from sensorflow.store.sqlite_rows import Groups, KnownRows, Rows, TasksOfRuns, shrink_to_limit
+from sensorflow.store.sqlite_rows import (
+    Groups,
+    KnownRows,
+    Rows,
+    RunningAttempts,
+    TasksOfRuns,
+    shrink_to_limit,
+)
 from sensorflow.store.tables import IdentityRow, Row, Table
 from sensorflow.store.texts import refuse_what_utf8_cannot_hold
 
@@ -92,7 +99,7 @@ class SqliteState:
         self._timers = Rows(tables.TIMERS)
         self._contents = Rows(tables.CONTENTS)
         self._sensors = Rows(tables.SENSORS)
-        self._pipelines = Rows(tables.PIPELINES)
+        self._pipelines = KnownRows(tables.PIPELINES)
         self._watermarks = Rows(tables.WATERMARKS)
         self._backfills = Rows(tables.BACKFILLS)
         self._alerts = Rows(tables.ALERTS)
@@ -107,6 +114,10 @@ class SqliteState:
         self._run_ids: dict[tuple[str, str], str | None] = {}
         #: The runs that the transaction has made.
         self._made: set[str] = set()
+        #: Of a pipeline that was asked for; no run has begun or ceased to be active since.
+        self._active_runs: dict[str, list[RunRow]] = {}
+        #: None until they are asked for.
+        self._running_attempts: RunningAttempts | None = None
         self._all: tuple[Rows[Any], ...] = (
             *(self._identities, self._events, self._arrivals, self._partitions, self._parts, self._runs),
             *(self._tasks, self._attempts, self._firings, self._timers, self._contents, self._sensors),
@@ -134,6 +145,7 @@ class SqliteState:
         for rows in self._all:
             rows.shrink()
         shrink_to_limit(self._run_ids)
+        shrink_to_limit(self._active_runs)
         self._made.clear()
 
     def undone(self) -> None:
@@ -144,6 +156,8 @@ class SqliteState:
             rows.forget()
         self._run_ids.clear()
         self._made.clear()
+        self._active_runs.clear()
+        self._running_attempts = None
 
     def write_all(self) -> None:
         """Write what was put."""
@@ -429,6 +443,8 @@ class SqliteState:
         if self._run_ids.get((row.pipeline, row.partition), row.id) is None:
             self._made.add(row.id)
             self._tasks.known.setdefault(row.id, RunTasks())
+        if self._active_runs and (row.active or self._may_be_active(row.id)):
+            self._active_runs.clear()
         self._put_known(self._runs, row, row.id)
         self._run_ids[row.pipeline, row.partition] = row.id
 
@@ -472,8 +488,17 @@ class SqliteState:
         return self._select(tables.RUNS, queries.BACKFILL_RUNS, asked)
 
     def active_runs(self, pipeline: str) -> list[RunRow]:
-        self._write(self._runs)
-        return self._select(tables.RUNS, queries.ACTIVE_RUNS, (pipeline,))
+        found = self._active_runs.get(pipeline)
+        if found is None:
+            self._write(self._runs)
+            found = self._select(tables.RUNS, queries.ACTIVE_RUNS, (pipeline,))
+            if self._remembers:
+                self._active_runs[pipeline] = found
+        return found
+
+    def _may_be_active(self, run_id: str) -> bool:
+        run = self._runs.known.get((run_id,))
+        return run is None or run.active
 
     # --- tasks and attempts ---
 
@@ -519,12 +544,20 @@ class SqliteState:
         return self._select(tables.ATTEMPTS, queries.RUNNING, ())
 
     def running_count(self, pipeline: str | None) -> int:
-        self._write(self._attempts)
+        if self._remembers:
+            if self._running_attempts is None:
+                self._running_attempts = RunningAttempts(self.running())
+            running = self._running_attempts
+            return len(running.rows) if pipeline is None else running.of_pipeline[pipeline]
         if pipeline is None:
             return int(self._one(queries.RUNNING_COUNT, ())[0])
         return int(self._one(queries.RUNNING_COUNT_OF, (pipeline,))[0])
 
     def attempt(self, run_id: str, task: str, number: int) -> AttemptRow | None:
+        if self._running_attempts is not None:
+            running = self._running_attempts.rows.get((run_id, task, number))
+            if running is not None:
+                return running
         return self._get(self._attempts, run_id, task, number)
 
     def attempts(self, run_id: str) -> list[AttemptRow]:
@@ -533,6 +566,8 @@ class SqliteState:
 
     def put_attempt(self, row: AttemptRow) -> None:
         self._put(self._attempts, row, row.run_id, row.task, row.number)
+        if self._running_attempts is not None:
+            self._running_attempts.put(row)
 
     def attempt_of(self, token: str) -> AttemptRow | None:
         refuse_what_utf8_cannot_hold(token)
@@ -555,10 +590,10 @@ class SqliteState:
     # --- pipelines, backfills, alerts, operations ---
 
     def pipeline(self, name: str) -> PipelineRow | None:
-        return self._get(self._pipelines, name)
+        return self._get_known(self._pipelines, name)
 
     def put_pipeline(self, row: PipelineRow) -> None:
-        self._put(self._pipelines, row, row.name)
+        self._put_known(self._pipelines, row, row.name)
 
     def watermark(self, pipeline: str, task: str, dataset: str) -> int:
         row = self._get(self._watermarks, pipeline, task, dataset)
@@ -621,6 +656,8 @@ class SqliteState:
         for query in queries.DROP_RUN:
             self.dropped += self._change(query, (run_id,))
         self._runs.known.pop((run_id,), None)
+        self._active_runs.clear()
+        self._running_attempts = None
         self._tasks.known.pop(run_id, None)
         if run is not None:
             self._run_ids.pop((run.pipeline, run.partition), None)
