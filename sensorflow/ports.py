@@ -166,10 +166,10 @@ class AttemptPlace:
     """Where one attempt works."""
 
     home: Path
-    #: Its folder is there, the file is not.
-    log: Path
-    #: Whoever runs the attempt writes it; its folder is there.
-    context_file: Path
+    #: The path of its log: the folder is there, the file is not.
+    log: str
+    #: The path of its context: whoever runs the attempt writes it; the folder is there.
+    context_file: str
     #: What belongs into that file: JSON, in one line.
     context: bytes
     #: The whole environment of the attempt.

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from sensorflow.core.commands import StartAttempt
 from sensorflow.core.vocabulary import JsonValue
@@ -28,16 +29,26 @@ def log_path(home: Path, run_id: str, task: str, number: int) -> Path:
     Raises:
         ValueError: run id or task is not a plain file name.
     """
-    return _attempt_file(home, run_id, task, f"{number}.log")
+    return Path(attempt_files(home, run_id, task, number).log)
 
 
-def context_path(home: Path, run_id: str, task: str, number: int) -> Path:
-    """Return where the context of an attempt is written.
+class AttemptFiles(NamedTuple):
+    """The paths of an attempt's files, as text: each attempt needs them, and pathlib takes its time."""
+
+    folder: str
+    log: str
+    context: str
+
+
+def attempt_files(home: Path, run_id: str, task: str, number: int) -> AttemptFiles:
+    """Return where the files of an attempt are kept.
 
     Raises:
         ValueError: run id or task is not a plain file name.
     """
-    return _attempt_file(home, run_id, task, f"{number}.json")
+    folder = f"{home}/.sensorflow/logs/{_plain(run_id)}"
+    attempt = f"{folder}/{_plain(task)}.{number}"
+    return AttemptFiles(folder, f"{attempt}.log", f"{attempt}.json")
 
 
 def context_document(order: StartAttempt) -> dict[str, JsonValue]:
@@ -60,7 +71,7 @@ def context_document(order: StartAttempt) -> dict[str, JsonValue]:
 
 
 def attempt_environment(
-    order: StartAttempt, inherited: Mapping[str, str], context_file: Path
+    order: StartAttempt, inherited: Mapping[str, str], context_file: str
 ) -> dict[str, str]:
     """Return the whole environment of an attempt; what has no value is empty."""
     return {
@@ -76,7 +87,7 @@ def attempt_environment(
         "SENSORFLOW_ATTEMPT": str(order.number),
         "SENSORFLOW_GENERATION": str(order.generation),
         "SENSORFLOW_IDEMPOTENCY_KEY": order.idempotency_key,
-        "SENSORFLOW_CONTEXT_FILE": str(context_file),
+        "SENSORFLOW_CONTEXT_FILE": context_file,
     }
 
 
@@ -104,10 +115,6 @@ def inherited_environment(
 def _dimension_name(dimension: str) -> str:
     """Return the name of the variable that holds the partition's key in a dimension."""
     return f"{RESERVED_PREFIX}PARTITION_{re.sub('[^A-Za-z0-9]', '_', dimension).upper()}"
-
-
-def _attempt_file(home: Path, run_id: str, task: str, ending: str) -> Path:
-    return Path(f"{home}/.sensorflow/logs/{_plain(run_id)}/{_plain(task)}.{ending}")
 
 
 def _plain(name: str) -> str:

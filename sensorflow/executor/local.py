@@ -19,8 +19,8 @@ from sensorflow.core.messages import AttemptEnded, AttemptStarted, LostAttempt
 from sensorflow.core.states import AttemptState
 from sensorflow.executor.attempt_files import (
     attempt_environment,
+    attempt_files,
     context_document,
-    context_path,
     inherited_environment,
     log_path,
     run_folder,
@@ -194,15 +194,14 @@ class LocalExecutor:
             self._end(key, _ending(outcome) if outcome is not None else None)
 
     def _place(self, order: StartAttempt) -> AttemptPlace:
-        identity = (order.run_id, order.task, order.number)
-        context_file = context_path(self._home, *identity)
-        context_file.parent.mkdir(parents=True, exist_ok=True)
+        files = attempt_files(self._home, order.run_id, order.task, order.number)
+        _make_folder(files.folder)
         return AttemptPlace(
             home=self._home,
-            log=log_path(self._home, *identity),
-            context_file=context_file,
+            log=files.log,
+            context_file=files.context,
             context=json.dumps(context_document(order)).encode(),
-            env=attempt_environment(order, self._inherited, context_file),
+            env=attempt_environment(order, self._inherited, files.context),
             started=partial(self._started, order),
         )
 
@@ -231,7 +230,8 @@ class LocalExecutor:
     ) -> None:
         run_id, task, number = key
         try:
-            self._mask.mask_file(log_path(self._home, run_id, task, number))
+            if self._mask.hides:
+                self._mask.mask_file(log_path(self._home, run_id, task, number))
         except (ValueError, OSError) as failure:  # The end is told, whatever became of the log.
             _log.error("log could not be masked", run_id=run_id, task=task, error=str(failure))
         error = self._mask.text(error) if error else error
@@ -240,6 +240,15 @@ class LocalExecutor:
                 run_id=run_id, task=task, number=number, state=state, exit_code=exit_code, error=error
             )
         )
+
+
+def _make_folder(folder: str) -> None:
+    try:
+        os.mkdir(folder)  # noqa: PTH102 - for each attempt, and mostly it is there
+    except FileExistsError:
+        return
+    except FileNotFoundError:
+        Path(folder).mkdir(parents=True, exist_ok=True)
 
 
 def _remove(folders: Sequence[Path]) -> None:

@@ -17,6 +17,11 @@ class Mask:
         #: The longest first, so that one within another leaves no rest.
         self._secrets = sorted(encoded, key=len, reverse=True)
 
+    @property
+    def hides(self) -> bool:
+        """Tell whether there is anything to replace."""
+        return bool(self._secrets)
+
     def masked(self, content: bytes) -> bytes:
         """Return the content, of the same length, without the secrets."""
         for secret in self._secrets:

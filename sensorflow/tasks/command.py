@@ -1,5 +1,6 @@
 """Runs a program, as argv or as one `sh -c` line."""
 
+import os
 import subprocess
 from collections.abc import Coroutine
 from os import SEEK_END
@@ -12,6 +13,7 @@ from sensorflow.ports import AttemptPlace, Outcome
 from sensorflow.processes import (
     group_ended_within,
     group_members,
+    nothing_to_read,
     own_group,
     process_started,
     signal_name,
@@ -19,6 +21,7 @@ from sensorflow.processes import (
     stop_group,
     wait_for_exit,
 )
+from sensorflow.tasks.files import open_log, write_context
 from sensorflow.tasks.placeholders import filled
 
 #: What a shell answers for a program that is not there, and for one that cannot be run.
@@ -44,7 +47,7 @@ class CommandKind:
         """Start the program; its output goes straight into the log."""
         assert isinstance(order.action, Command)
         argv = command_line(order.action, order)
-        place.context_file.write_bytes(place.context)
+        write_context(place)
         try:
             process = _spawn(argv, place)
         except FileNotFoundError as error:
@@ -80,7 +83,7 @@ def command_line(command: Command, order: StartAttempt) -> list[str]:
     return [filled(element, order) for element in command.argv]
 
 
-def exit_outcome(status: int, log: Path) -> Outcome:
+def exit_outcome(status: int, log: str) -> Outcome:
     """Return what an exit status means; negative is the number of the signal that killed.
 
     Of a failure the log's last line is told too: most programs say there what was wrong.
@@ -93,9 +96,9 @@ def exit_outcome(status: int, log: Path) -> Outcome:
     return Outcome(status, f"exit status {status}: {line}" if line else f"exit status {status}")
 
 
-def _last_line(log: Path) -> str:
+def _last_line(log: str) -> str:
     """Return the last line of a log that says something, short and printable."""
-    with log.open("rb") as file:
+    with Path(log).open("rb") as file:
         file.seek(max(0, file.seek(0, SEEK_END) - _TAIL_BYTES))
         lines = file.read().decode(errors="replace").split("\n")
     text = next((line.strip() for line in reversed(lines) if line.strip()), "")
@@ -107,13 +110,16 @@ async def _over(outcome: Outcome) -> Outcome:
 
 
 def _spawn(argv: list[str], place: AttemptPlace) -> "subprocess.Popen[bytes]":
-    with place.log.open("ab") as log:
+    log = open_log(place)
+    try:
         return subprocess.Popen(
             argv,
             cwd=place.home,
             env=place.env,
-            stdin=subprocess.DEVNULL,
+            stdin=nothing_to_read(),
             stdout=log,
             stderr=log,
             **own_group(),
         )
+    finally:
+        os.close(log)

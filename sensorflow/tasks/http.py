@@ -1,6 +1,7 @@
 """Asks a server to do the work: one request, the context as its body."""
 
 import json
+import os
 from collections.abc import Callable, Coroutine
 from typing import IO, Any
 from urllib.parse import quote
@@ -14,6 +15,7 @@ from sensorflow.core.commands import StartAttempt
 from sensorflow.core.vocabulary import HttpCall
 from sensorflow.http_client import checked_connector, filled_url, in_words, staying
 from sensorflow.ports import AttemptPlace, Outcome
+from sensorflow.tasks.files import open_log, write_context
 from sensorflow.tasks.placeholders import PLACEHOLDER, filled
 
 #: So much of an answer is kept in the log.
@@ -47,7 +49,7 @@ class HttpKind:
 
     def start(self, order: StartAttempt, place: AttemptPlace) -> Coroutine[Any, Any, Outcome | None]:
         """Return what sends the request and keeps the answer in the log as it comes."""
-        place.context_file.write_bytes(place.context)
+        write_context(place)
         return self._call(order, place)
 
     async def _call(self, order: StartAttempt, place: AttemptPlace) -> Outcome | None:
@@ -139,4 +141,4 @@ def _printable(line: str) -> str:
 
 
 def _opened(place: AttemptPlace) -> IO[bytes]:
-    return place.log.open("ab")
+    return os.fdopen(open_log(place), "ab")

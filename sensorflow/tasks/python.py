@@ -203,8 +203,8 @@ def _job(order: StartAttempt, place: AttemptPlace) -> bytes:
     job = {
         "module": order.action.module,
         "function": order.action.function,
-        "log": str(place.log),
-        "context_file": str(place.context_file),
+        "log": place.log,
+        "context_file": place.context_file,
         "env": dict(place.env),
     }
     return json.dumps(job).encode() + b"\n" + place.context + b"\n"

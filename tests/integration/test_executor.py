@@ -15,7 +15,7 @@ from sensorflow.core.commands import StartAttempt
 from sensorflow.core.messages import AttemptEnded
 from sensorflow.core.states import AttemptState
 from sensorflow.core.vocabulary import Command, HttpCall
-from sensorflow.executor.attempt_files import context_path, log_path
+from sensorflow.executor.attempt_files import attempt_files, log_path
 from sensorflow.ports import AttemptKey, AttemptPlace
 from tests.integration.attempts import (
     Bench,
@@ -163,7 +163,7 @@ async def test_a_task_gets_the_environment_of_the_contract_and_no_settings_or_se
         "SENSORFLOW_ATTEMPT": "1",
         "SENSORFLOW_GENERATION": "2",
         "SENSORFLOW_IDEMPOTENCY_KEY": "key-1",
-        "SENSORFLOW_CONTEXT_FILE": str(context_path(tmp_path, "run-1", "load", 1)),
+        "SENSORFLOW_CONTEXT_FILE": attempt_files(tmp_path, "run-1", "load", 1).context,
     }
     assert seen["REGION"] == "eu"
     assert seen["ORDINARY"] == "overridden"
@@ -567,8 +567,9 @@ async def test_an_attempt_that_finds_no_room_waits_for_it_and_has_not_failed(
     monkeypatch.setattr("sensorflow.executor.local._LOOK_AGAIN_S", 0.05)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     asked = order(shell("echo at last"))
+    os.close(lowest_free := os.dup(0))
     with capture_logs() as lines:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (open_descriptors() + 1, hard))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free + 1, hard))
         try:
             bench.executor.start(asked)
             await asyncio.sleep(0)

@@ -12,7 +12,7 @@ from aiohttp import web
 from sensorflow import http_client
 from sensorflow.core.states import AttemptState
 from sensorflow.core.vocabulary import HttpCall
-from sensorflow.executor.attempt_files import context_path, log_path
+from sensorflow.executor.attempt_files import attempt_files, log_path
 from sensorflow.tasks import http
 from sensorflow.tasks.http import HttpKind, request_url
 from tests.integration.attempts import LIMIT_S, Bench, Signal, callback_url, key, open_descriptors, order
@@ -46,7 +46,9 @@ async def test_the_request_carries_the_context_as_the_context_file_has_it(bench:
 
     (request,) = server.requests
     assert request.method == "PUT"
-    assert json.loads(request.body) == json.loads(context_path(bench.home, *key(asked)).read_text())
+    assert json.loads(request.body) == json.loads(
+        Path(attempt_files(bench.home, *key(asked)).context).read_text()
+    )
     assert "callback" not in json.loads(request.body)
     assert header(request, "Content-Type") == "application/json"
     assert header(request, "X-Team") == "flights"
@@ -161,7 +163,7 @@ async def test_a_call_with_a_callback_is_handed_over_and_has_not_ended(bench: Be
         "handed over (HTTP 202): it ends by a call of the callback URL; a stop is not passed on\n"
         "job 17 accepted\n"
     )
-    assert "token-1" not in context_path(bench.home, *key(asked)).read_text()
+    assert "token-1" not in Path(attempt_files(bench.home, *key(asked)).context).read_text()
 
 
 async def test_a_handed_over_attempt_that_is_stopped_is_cancelled_at_once(bench: Bench) -> None:
