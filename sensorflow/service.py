@@ -48,6 +48,9 @@ _OF_ATTEMPTS = (AttemptStarted, AttemptEnded)
 INBOX = 10_000
 #: Messages decided in one transaction at most, so that nobody waits long for its commit.
 GROUP = 1_000
+#: From a worker's word on its socket to a letter in the inbox, in turns of the event loop: it is polled, the
+#: socket is read, who waits for it goes on.
+_TURNS = 3
 #: A wall clock that is set is noticed after so long at the latest.
 _CLOCK_CHECK_S = 20.0
 #: One that moves by more than this against the monotonic clock was set; less is its own inaccuracy.
@@ -149,6 +152,7 @@ class Service:
         try:
             while self._inbox or not self._finishing:
                 await self._arrived.wait()
+                await self._let_group_grow()
                 await self._process(self._take())
         finally:
             if self._timer is not None:
@@ -176,6 +180,13 @@ class Service:
         self._inbox.append(letter)
         self._waiting += len(letter.messages)
         self._arrived.set()
+
+    async def _let_group_grow(self) -> None:
+        """Let join what the machine has to tell by now, but where one alone waits for its answer."""
+        if len(self._inbox) == 1 and self._inbox[0].answered is not None:
+            return
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
 
     def _take(self) -> list[_Letter]:
         letters: list[_Letter] = []
