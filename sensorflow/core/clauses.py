@@ -17,7 +17,7 @@ from sensorflow.core.forms import (
     Wildcard,
     identity,
 )
-from sensorflow.core.matching import Fields, Leaf, Pattern
+from sensorflow.core.matching import Fields, Leaf, Looks, Pattern
 from sensorflow.core.vocabulary import JsonValue
 
 #: A rule has at most so many places in an index, but for the alternatives of one field or one `$or`.
@@ -76,7 +76,7 @@ class Condition:
         #: The one text that is asked for, as nearly everywhere.
         self.text = _only_text(terms)
 
-    def holds(self, document: JsonValue) -> bool | None:
+    def holds(self, document: JsonValue, looks: Looks) -> bool | None:
         """Tell whether it holds for an event's document; None if an array is on the way to the value."""
         value = document
         for name in self.path:
@@ -90,7 +90,7 @@ class Condition:
             return value == self.text
         if self._form is not None and not isinstance(value, list | dict):
             return self._form.holds(value)
-        return self._node.matches(value)
+        return self._node.matches(value, looks)
 
 
 def _only_text(terms: tuple[Term, ...]) -> str | None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sensorflow.core.collector import without_collector
-from sensorflow.core.matching import Pattern, compile_pattern
+from sensorflow.core.matching import Looks, Pattern, compile_pattern
 from sensorflow.core.rule_index import RuleIndex
 from sensorflow.core.vocabulary import (
     DatasetDefinition,
@@ -124,7 +124,11 @@ class Definitions:
     def take(
         self, document: dict[str, JsonValue], seen_by: tuple[str, str] | None
     ) -> Sequence[SensorDefinition]:
-        """Return the sensors whose rules take an event: of what was posted any, else the one that saw it."""
+        """Return the sensors whose rules take an event: of what was posted any, else the one that saw it.
+
+        Raises:
+            ReadingError: it has larger arrays than so many rules can look through.
+        """
         if seen_by is None:
             return [self.posted[place] for place in self.posted_rules.matching(document)]
         sensor, pattern = self.sensors.get(seen_by), self.patterns.get(seen_by)
@@ -132,9 +136,16 @@ class Definitions:
             return ()
         return (sensor,)
 
-    def take_lineage(self, document: dict[str, JsonValue]) -> Sequence[SensorDefinition]:
-        """Return the sensors whose rules take an output of a lineage event."""
-        return [self.lineage[place] for place in self.lineage_rules.matching(document)]
+    def take_lineage(self, document: dict[str, JsonValue], looks: Looks) -> Sequence[SensorDefinition]:
+        """Return the sensors whose rules take an output of a lineage event.
+
+        Args:
+            looks: What the event's other outputs have left.
+
+        Raises:
+            ReadingError: as `take`.
+        """
+        return [self.lineage[place] for place in self.lineage_rules.matching(document, looks)]
 
 
 def _note(

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from sensorflow.core.definitions import Definitions
 from sensorflow.core.errors import ForbiddenError, NotFoundError, ReadingError, UnknownDatasetError
 from sensorflow.core.lineage import is_lineage, output_documents
+from sensorflow.core.matching import Looks
 from sensorflow.core.messages import (
     Arrival,
     DeclaredReady,
@@ -30,7 +31,7 @@ from sensorflow.core.state import (
     TimerRow,
 )
 from sensorflow.core.turn import Turn
-from sensorflow.core.vocabulary import DatasetDefinition, Event, JsonValue, Rule
+from sensorflow.core.vocabulary import DatasetDefinition, Event, JsonValue, Rule, SensorDefinition
 
 #: Content that is one event until it changes never expires by time.
 _NEVER = float("inf")
@@ -90,17 +91,13 @@ def read(definitions: Definitions, message: Observed | DeclaredReady) -> Reading
 
 def _read(definitions: Definitions, event: Event, seen_by: tuple[str, str] | None) -> Reading:
     """Ask the rules of the sensor, or of all sensors for what is posted."""
-    if seen_by is None and is_lineage(event):
-        taken = [
-            (sensor, document)
-            for document in output_documents(event)
-            for sensor in definitions.take_lineage(document)
-        ]
-    else:
-        document = event.document()
-        taken = [(sensor, document) for sensor in definitions.take(document, seen_by)]
     claims: list[Claim] = []
     reasons: list[str] = []
+    try:
+        taken = _taken(definitions, event, seen_by)
+    except ReadingError as error:
+        taken = []
+        reasons.append(str(error))
     for sensor, document in taken:
         try:
             if seen_by is not None:
@@ -128,6 +125,21 @@ def _read(definitions: Definitions, event: Event, seen_by: tuple[str, str] | Non
         "; ".join([*dict.fromkeys(reasons)][:_MOST_REASONS]) or None,
         definition.dedupe_s if definition else 0.0,
     )
+
+
+def _taken(
+    definitions: Definitions, event: Event, seen_by: tuple[str, str] | None
+) -> list[tuple[SensorDefinition, dict[str, JsonValue]]]:
+    """Return the sensors whose rules take an event, each with what it sees of it."""
+    if seen_by is None and is_lineage(event):
+        looks = Looks()
+        return [
+            (sensor, document)
+            for document in output_documents(event)
+            for sensor in definitions.take_lineage(document, looks)
+        ]
+    document = event.document()
+    return [(sensor, document) for sensor in definitions.take(document, seen_by)]
 
 
 def broken_by(error: Exception) -> str:

@@ -8,6 +8,7 @@ from typing import Self
 from sensorflow.core.definitions import Definitions
 from sensorflow.core.errors import ReadingError
 from sensorflow.core.lineage import is_lineage, output_documents
+from sensorflow.core.matching import Looks
 from sensorflow.core.messages import EventState
 from sensorflow.core.reading import read_rule, read_text, read_time
 from sensorflow.core.vocabulary import Event, JsonValue, SensorDefinition
@@ -63,11 +64,18 @@ class Matched:
 
 
 def match_posted(definitions: Definitions, event: Event) -> list[RuleMatch]:
-    """Ask the rules of all sensors that read what is posted."""
+    """Ask the rules of all sensors that read what is posted.
+
+    Raises:
+        ReadingError: it has larger arrays than so many rules can look through.
+    """
     found: list[RuleMatch] = []
+    looks = Looks()
     for document in output_documents(event) if is_lineage(event) else (event.document(),):
-        asked = definitions.lineage if is_lineage(event) else definitions.posted
-        taken = definitions.take_lineage(document) if is_lineage(event) else definitions.take(document, None)
+        if is_lineage(event):
+            asked, taken = definitions.lineage, definitions.take_lineage(document, looks)
+        else:
+            asked, taken = definitions.posted, definitions.take(document, None)
         keys = {_key(sensor) for sensor in taken}
         found += [_read(definitions, sensor, document) for sensor in taken]
         found += _missed(definitions, [each for each in asked if _key(each) not in keys], document)

@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from sensorflow.core.errors import SensorflowError, shown
+from sensorflow.core.errors import ReadingError, SensorflowError, shown
 from sensorflow.core.forms import (
     ABSENT,
     AnythingBut,
@@ -32,6 +32,9 @@ from sensorflow.core.vocabulary import JsonValue
 #: Deeper patterns are refused, so that matching never runs out of stack.
 MAX_DEPTH = 50
 
+#: So often is an element of an event's arrays looked at, by all rules together: for a part of a second.
+MOST_LOOKS = 500_000
+
 _SIGNS = ("=", "<", "<=", ">", ">=")
 
 
@@ -44,6 +47,27 @@ class PatternError(SensorflowError):
         self.message = message
 
 
+class Looks:
+    """How often elements of one event's arrays may still be looked at."""
+
+    __slots__ = ("left",)
+
+    def __init__(self) -> None:
+        self.left = MOST_LOOKS
+
+    def spend(self, count: int) -> None:
+        """Take so many.
+
+        Raises:
+            ReadingError: there are not so many left.
+        """
+        self.left -= count
+        if self.left < 0:
+            raise ReadingError(
+                f"expected arrays of which rules look at {MOST_LOOKS:,} elements at most, found larger ones"
+            )
+
+
 @dataclass(frozen=True, slots=True)
 class Leaf:
     """Holds where one of the forms holds for one of the values."""
@@ -51,10 +75,12 @@ class Leaf:
     path: str
     forms: tuple[Form, ...]
 
-    def matches(self, value: object) -> bool:
+    def matches(self, value: object, looks: Looks) -> bool:
         """Tell whether what stands at the path fits."""
         if isinstance(value, list):
-            return any(form.holds(each) for each in values_of(value) for form in self.forms)
+            values = values_of(value)
+            looks.spend(len(values) * len(self.forms))
+            return any(any(map(form.holds, values)) for form in self.forms)
         if isinstance(value, dict):
             value = ABSENT
         for form in self.forms:  # noqa: SIM110 - a generator would take twice the time
@@ -64,14 +90,14 @@ class Leaf:
 
     def mismatch(self, value: object) -> str | None:
         """Return in words why it does not fit; None where it does."""
-        if self.matches(value):
+        if self.matches(value, Looks()):
             return None
         expected = " or ".join(form.words for form in self.forms)
         return f"{self.path}: expected {expected}, found {_found(value)}"
 
     def misses(self, value: object) -> int:
         """Return how many fields do not fit: this one or none."""
-        return 0 if self.matches(value) else 1
+        return 0 if self.matches(value, Looks()) else 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +108,13 @@ class Fields:
     fields: tuple[tuple[str, "Leaf | Fields"], ...]
     alternatives: tuple["Fields", ...]
 
-    def matches(self, value: object) -> bool:
+    def matches(self, value: object, looks: Looks) -> bool:
         """Tell whether what stands at the path fits."""
         if isinstance(value, dict):
-            return self._fits(value)
-        return any(self._fits(candidate) for candidate in _objects(value))
+            return self._fits(value, looks)
+        candidates = _objects(value)
+        looks.spend(len(candidates))
+        return any(self._fits(candidate, looks) for candidate in candidates)
 
     def mismatch(self, value: object) -> str | None:
         """Return in words the first that does not fit; None where all does."""
@@ -108,11 +136,11 @@ class Fields:
             for candidate in _objects(value)
         )
 
-    def _fits(self, candidate: dict[str, JsonValue]) -> bool:
+    def _fits(self, candidate: dict[str, JsonValue], looks: Looks) -> bool:
         for name, node in self.fields:
-            if not node.matches(candidate.get(name, ABSENT)):
+            if not node.matches(candidate.get(name, ABSENT), looks):
                 return False
-        return not self.alternatives or any(node.matches(candidate) for node in self.alternatives)
+        return not self.alternatives or any(node.matches(candidate, looks) for node in self.alternatives)
 
     def _misfit(self, candidate: dict[str, JsonValue]) -> str | None:
         for name, node in self.fields:
@@ -134,9 +162,16 @@ class Pattern:
 
     root: Fields
 
-    def matches(self, document: Mapping[str, JsonValue]) -> bool:
-        """Tell whether an event, as its document, fits."""
-        return self.root.matches(document)
+    def matches(self, document: Mapping[str, JsonValue], looks: Looks | None = None) -> bool:
+        """Tell whether an event, as its document, fits.
+
+        Args:
+            looks: What of the event's looks other patterns have left.
+
+        Raises:
+            ReadingError: they do not suffice.
+        """
+        return self.root.matches(document, looks or Looks())
 
     def first_mismatch(self, document: Mapping[str, JsonValue]) -> str | None:
         """Return in words the first field that does not fit; None where the event matches.

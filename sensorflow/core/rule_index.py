@@ -20,7 +20,7 @@ from sensorflow.core.clauses import By, Path, Term
 from sensorflow.core.collector import without_collector
 from sensorflow.core.forms import ABSENT, identity
 from sensorflow.core.lookups import FINDS, AllBut, with_hashes
-from sensorflow.core.matching import Pattern, elements_of, values_of
+from sensorflow.core.matching import Looks, Pattern, elements_of, values_of
 from sensorflow.core.telling_apart import NOT_JOINED, Apart, Entry, Found, Left, entries_of
 from sensorflow.core.vocabulary import JsonValue
 
@@ -40,44 +40,54 @@ class RuleIndex:
         with without_collector():
             self._root = _Building(self._left).node(entries_of(patterns), MAX_LEVELS)
 
-    def matching(self, document: dict[str, JsonValue]) -> list[int]:
-        """Return the places of the patterns that an event, as its document, fits; in their order."""
-        search = _Search()
+    def matching(self, document: dict[str, JsonValue], looks: Looks | None = None) -> list[int]:
+        """Return the places of the patterns that an event, as its document, fits; in their order.
+
+        Args:
+            looks: What of the event's looks is left, where it has several documents.
+
+        Raises:
+            ReadingError: they do not suffice.
+        """
+        looks = looks or Looks()
+        search = _Search(looks)
         self._root.collect(document, search)
         found = search.fitting
         if not search.is_plain:
             rules = {*found, *search.single, *(doubtful[0] for doubtful in search.doubtful)}
-            found = [rule for rule in rules if self._asked(rule, document)]
+            found = [rule for rule in rules if self._asked(rule, document, looks)]
         else:
             left = self._left
             for rule in search.single:
-                if self._fits(rule, left[rule], document):
+                if self._fits(rule, left[rule], document, looks):
                     found.append(rule)
             if search.doubtful:  # A rule with several places may be found in more than one.
-                found += {each[0] for each in search.doubtful if self._fits(each[0], each[1:], document)}
+                doubtful = search.doubtful
+                found += {each[0] for each in doubtful if self._fits(each[0], each[1:], document, looks)}
         found.sort()
         return found
 
-    def _fits(self, rule: int, left: Left, document: dict[str, JsonValue]) -> bool:
+    def _fits(self, rule: int, left: Left, document: dict[str, JsonValue], looks: Looks) -> bool:
         for condition in left:
-            holds = condition.holds(document)
+            holds = condition.holds(document, looks)
             if holds is None:  # It stands in an array, of which one element has to fit all conditions.
-                return self._asked(rule, document)
+                return self._asked(rule, document, looks)
             if not holds:
                 return False
         return True
 
-    def _asked(self, rule: int, document: dict[str, JsonValue]) -> bool:
+    def _asked(self, rule: int, document: dict[str, JsonValue], looks: Looks) -> bool:
         pattern = self._patterns[rule]
-        return pattern is None or pattern.matches(document)
+        return pattern is None or pattern.matches(document, looks)
 
 
 class _Search:
     """What was found for one event so far."""
 
-    __slots__ = ("doubtful", "fitting", "is_plain", "single")
+    __slots__ = ("been_at", "doubtful", "fitting", "is_plain", "looks", "single")
 
-    def __init__(self) -> None:
+    def __init__(self, looks: Looks) -> None:
+        self.looks = looks
         self.fitting: list[int] = []
         #: Rules with one place, of which something is left to ask.
         self.single: list[int] = []
@@ -85,6 +95,12 @@ class _Search:
         self.doubtful: list[Found] = []
         #: No array of objects was on the way to any value.
         self.is_plain = True
+        #: Nodes that elements of arrays have led to: a second way there leads to nothing new.
+        self.been_at: set[int] = set()
+
+    @property
+    def size(self) -> int:
+        return len(self.fitting) + len(self.single) + len(self.doubtful)
 
 
 class _Node:
@@ -128,7 +144,10 @@ def _collect(target: _Target, document: dict[str, JsonValue], search: _Search) -
             search.single.append(~target)
     elif isinstance(target, tuple):
         search.doubtful.append(target)
-    else:
+    elif search.is_plain:
+        target.collect(document, search)
+    elif id(target) not in search.been_at:
+        search.been_at.add(id(target))
         target.collect(document, search)
 
 
@@ -156,8 +175,10 @@ def _walk(
             elif isinstance(value, list):
                 search.is_plain = False
                 for element in elements_of(value):
+                    before = search.size
                     if isinstance(element, dict):
                         _walk(step.below, element, document, search)
+                    search.looks.spend(1 + search.size - before)
 
 
 class _Together:
@@ -208,6 +229,7 @@ def _texts_at(path: Path, document: dict[str, JsonValue], search: _Search) -> se
     here: list[object] = [document]
     for name in path:
         below: list[object] = []
+        search.looks.spend(len(here))
         for value in here:
             search.is_plain = search.is_plain and not isinstance(value, list)
             below += [each[name] for each in elements_of(value) if isinstance(each, dict) and name in each]
@@ -248,9 +270,13 @@ class _Lookups:
         if values[0] is ABSENT:
             return
         keys = dict.fromkeys(identity(value) for value in values)
-        targets = [self.values[key] for key in keys if key in self.values]
-        targets += [target for value in values for find in self.finds for target in find(value)]
-        for target in {id(target): target for target in targets}.values():
+        targets = {id(self.values[key]): self.values[key] for key in keys if key in self.values}
+        for find in self.finds:
+            for value in values:
+                found = find(value)
+                search.looks.spend(1 + len(found))
+                targets.update({id(target): target for target in found})
+        for target in targets.values():
             _collect(target, document, search)
         if self.others is not None:
             self.others.collect(keys, search)

@@ -498,6 +498,18 @@ def test_an_event_that_no_rule_takes_is_unmatched() -> None:
     assert fired(flow) == [("load", "2026-06-01")]
 
 
+def test_an_event_with_larger_arrays_than_so_many_rules_can_look_through_is_kept_as_rejected() -> None:
+    rule = Rule(dataset="a", partition="data.day", match={"data": {"rows": {"n": [{"exists": True}]}}})
+    sensors = tuple(replace(mqtt_sensor(rule), name=f"s{n}", kind="events") for n in range(600))
+    flow = service(pipeline("p", task("load", same("a"))), sensors=sensors)
+    rows = [{"n": 1}] * 1_000
+    huge = receive(flow, seen({"day": "2026-06-01", "rows": rows}, id="1")._replace(sensor=None))
+    assert huge.state is EventState.REJECTED
+    assert huge.reason is not None and "500,000 elements at most" in huge.reason
+    small = receive(flow, seen({"day": "2026-06-01", "rows": rows[:100]}, id="2")._replace(sensor=None))
+    assert small.state is EventState.ACCEPTED
+
+
 def test_content_without_an_id_counts_once_within_the_dedupe_time() -> None:
     rule = Rule(dataset="a", partition="data.day")
     flow = service(pipeline("p", task("load", same("a"))), sensors=(mqtt_sensor(rule, dedupe_s=600.0),))

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sensorflow.core.matching import compile_pattern
+from sensorflow.core.errors import ReadingError
+from sensorflow.core.matching import MOST_LOOKS, Looks, compile_pattern
 from sensorflow.core.rule_index import RuleIndex
 from tests.naive_matching import fits
 
@@ -258,3 +259,48 @@ def test_what_begins_as_no_prefix_is_not_looked_up_by_each_length() -> None:
     index = index_of(rules)
     assert steps_of(index, {"a": "/crm/1/" + "x" * 40}) < 20
     assert index.matching({"a": "/erp/1/x1"}) == index.matching({"a": "/erp/1/x1/2026"}) == [1]
+
+
+def test_the_elements_of_an_array_are_followed_once_whatever_many_of_them_lead_to() -> None:
+    index = index_of([{"rows": {"kind": ["a"], "n": [{"numeric": [">", 0]}]}}] * 4)
+    few, many = ({"rows": [{"kind": "a", "n": n - rows + 2} for n in range(rows)]} for rows in (20, 400))
+    assert index.matching(few) == index.matching(many) == [0, 1, 2, 3]
+    assert steps_of(index, many) <= 25 * steps_of(index, few)
+
+
+ROWS = range(MOST_LOOKS // 100)
+
+
+@pytest.mark.parametrize(
+    ("rule", "event"),
+    [
+        # Each value of one array leads to a rule, which then looks through the other.
+        (
+            lambda place: {"a": [f"{place}"], "b": [{"prefix": f"x{place}"}]},
+            {"a": [*map(str, ROWS)], "b": [*map(str, ROWS)]},
+        ),
+        # Each value of one array leads to all rules.
+        (lambda place: {"a": [{"numeric": [">", -place]}]}, {"a": [*ROWS]}),
+        # Each object of one array leads to all rules.
+        (lambda place: {"rows": {"a": [{"numeric": [">", -place]}]}}, {"rows": [{"a": n} for n in ROWS]}),
+        # Each rule looks through the objects.
+        (
+            lambda place: {"rows": {"a": [{"wildcard": f"{place}*y"}], "b": [1]}},
+            {"rows": [{"a": f"{n}x", "b": 1} for n in ROWS]},
+        ),
+    ],
+)
+def test_an_event_with_larger_arrays_than_so_many_rules_can_look_through_is_given_up(
+    rule: Any, event: dict[str, Any]
+) -> None:
+    assert len(index_of([rule(place) for place in range(4)]).matching(event)) in (0, 3, 4)
+    with pytest.raises(ReadingError, match="500,000 elements at most"):
+        index_of([rule(place) for place in range(200)]).matching(event)
+
+
+def test_what_several_outputs_are_compared_with_counts_together() -> None:
+    index, looks = index_of([{"a": [{"suffix": "y"}]}]), Looks()
+    for _ in range(10):
+        index.matching({"a": ["x"] * (MOST_LOOKS // 10)}, looks)
+    with pytest.raises(ReadingError):
+        index.matching({"a": ["x"] * (MOST_LOOKS // 10)}, looks)
