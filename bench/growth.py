@@ -25,14 +25,15 @@ def growth(
     ports: Mapping[int, int],
     bodies: Bodies,
     *,
-    bar: float,
+    bars: Mapping[int, float],
     number: int,
     repeat: int,
-) -> Finding:
-    """Post so many events to the service of each size, in turn; the last size is held against the first.
+) -> list[Finding]:
+    """Post so many events to the service of each size, in turn; the largest is held against others.
 
     Args:
         ports: By size.
+        bars: By a size that the largest is held against, how many times as much an event may cost there.
     """
 
     def cost_us(size: int) -> float:
@@ -43,13 +44,16 @@ def growth(
         cost_us(size)  # What is read for the first time is not what is asked here.
     costs = in_turn(repeat, **{str(size): lambda size=size: cost_us(size) for size in ports})  # type: ignore[misc]
     points = tuple((size, statistics.median(costs[str(size)])) for size in ports)
-    small, large = min(ports), max(ports)
-    return Finding(
-        row=row,
-        what=f"{what}, {large:,} against {small:,}",
-        **median_and_spread(ratios(costs[str(large)], costs[str(small)])),
-        bar=bar,
-        at_most=True,
-        figures=", ".join(f"{cost:,.0f} us with {size:,}" for size, cost in points),
-        growth=points,
-    )
+    large = max(ports)
+    return [
+        Finding(
+            row=row,
+            what=f"{what}, {large:,} against {small:,}",
+            **median_and_spread(ratios(costs[str(large)], costs[str(small)])),
+            bar=bar,
+            at_most=True,
+            figures=", ".join(f"{cost:,.0f} us with {size:,}" for size, cost in points),
+            growth=points if small == min(bars) else (),
+        )
+        for small, bar in bars.items()
+    ]

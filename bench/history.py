@@ -38,7 +38,7 @@ def compared(sizes: list[int], number: int, repeat: int) -> list[Finding]:
             }
             ports = {size: stack.enter_context(sensorflow(home))[0] for size, home in homes.items()}
             told = f"an event after many others, {what}"
-            found.append(growth("P6", told, ports, bodies, bar=bar, number=number, repeat=repeat))
+            found += growth("P6", told, ports, bodies, bars={min(ports): bar}, number=number, repeat=repeat)
     return found
 
 

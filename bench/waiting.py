@@ -1,6 +1,6 @@
 """What an event costs that is posted to a service in which many runs wait (P5).
 
-`python -m bench.waiting [--sizes 10000 100000 1000000] [--events 4000] [--repeat 5]`: services whose stores
+`python -m bench.waiting [--sizes 100 10000 100000 1000000] [--events 4000] [--repeat 5]`: services whose stores
 have so many waiting task runs, one a run, in turn: events that hit a random one of them, and events of a new
 partition each; and what memory the largest holds afterwards.
 """
@@ -35,12 +35,11 @@ def compared(sizes: list[int], number: int, repeat: int) -> list[Finding]:
             return [event("paid", order_key(next(new)), f"new-{next(ids)}") for _ in range(events)]
 
         sizes_told = {"number": number, "repeat": repeat}
-        found = [
-            growth(
-                "P5", "an event that hits one of many waiting task runs", ports, hits, bar=1.5, **sizes_told
-            ),
-            growth("P5", "an event of a new partition beside them", ports, news, bar=1.2, **sizes_told),
-        ]
+        few, some = sizes[:2]
+        told = "an event that hits one of many waiting task runs"
+        found = growth("P5", told, ports, hits, bars={few: 1.5, some: 1.5}, **sizes_told)
+        told = "an event of a new partition beside them"
+        found += growth("P5", told, ports, news, bars={some: 1.2}, **sizes_told)
         memory = resident_mb(servers[max(sizes)][1])
     return [
         *found,
@@ -59,7 +58,7 @@ def compared(sizes: list[int], number: int, repeat: int) -> list[Finding]:
 
 def main() -> None:
     words = parser(__doc__)
-    words.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
+    words.add_argument("--sizes", type=int, nargs="+", default=[100, 10_000, 100_000, 1_000_000])
     words.add_argument("--events", type=int, default=4_000)
     given = words.parse_args()
     tell(compared(given.sizes, given.events, given.repeat), as_json=given.json)
