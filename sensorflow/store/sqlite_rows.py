@@ -12,6 +12,9 @@ from sensorflow.store.tables import TASKS, Row, Table
 
 #: So many rows, or groups of rows, of one table are remembered from transaction to transaction.
 KNOWN = 10_000
+#: And so many more until the oldest are let go of, together: a dictionary that loses its first row again and
+#: again looks for its new first one behind all that were there.
+_SPARE = 1_000
 
 
 class Rows(Generic[Row]):
@@ -111,5 +114,6 @@ class RunningAttempts:
 
 def shrink_to_limit(known: dict[Any, Any]) -> None:
     """Forget what has been known for longest."""
-    for key in list(islice(known, max(0, len(known) - KNOWN))):
-        del known[key]
+    if len(known) > KNOWN + _SPARE:
+        for key in list(islice(known, len(known) - KNOWN)):
+            del known[key]
