@@ -1,8 +1,8 @@
 """What an event costs that is posted to a service in which many runs wait (P5).
 
-`python -m bench.waiting [--sizes 100 10000 100000 1000000] [--events 4000] [--repeat 5]`: services whose stores
-have so many waiting task runs, one a run, in turn: events that hit a random one of them, and events of a new
-partition each; and what memory the largest holds afterwards.
+`python -m bench.waiting [--sizes 100 10000 100000 1000000] [--events 4000] [--repeat 5]`: services whose
+stores have so many waiting task runs, one a run, in turn: events that hit a random one of them, and events of
+a new partition each; and what memory the largest holds afterwards.
 """
 
 import contextlib

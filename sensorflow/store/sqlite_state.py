@@ -241,8 +241,14 @@ class SqliteState:
             if not rows.unwritten:
                 continue
             table = rows.table
+            dumped, place = list(map(table.dump, rows.unwritten.values())), 0
             try:
-                self._connection.executemany(table.write, map(table.dump, rows.unwritten.values()))
+                for number, statement in table.write.items():
+                    while number > 1 and place + number <= len(dumped):
+                        some = chain.from_iterable(dumped[place : place + number])
+                        self._connection.execute(statement, tuple(some))
+                        place += number
+                self._connection.executemany(table.write[1], dumped[place:])
             except sqlite3.Error as error:
                 raise StoreError(f"{table.name} cannot be written: {error}") from error
             self.written += len(rows.unwritten)

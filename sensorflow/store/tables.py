@@ -36,6 +36,7 @@ from sensorflow.core.vocabulary import Event, Scope
 Columns: TypeAlias = Sequence[Any]
 Row = TypeVar("Row")
 
+_ROWS_OF_A_STATEMENT = (64, 16, 4, 1)
 #: Names of columns that SQL has another use for.
 _SQL_WORDS = frozenset({"order"})
 
@@ -52,8 +53,9 @@ class Table(Generic[Row]):
     select: str
     #: The rows of all keys that are the same but for their last column, in order.
     select_group: str
-    #: Keeps a row once only, or replaces the one of its key.
-    write: str
+    #: By how many rows a statement takes, the most first; many in one take a third less time than one by one.
+    #: Keeps each once only, or replaces the one of its key.
+    write: Mapping[int, str]
     #: Row to columns, and back.
     dump: Callable[[Row], Columns]
     load: Callable[[Columns], Row]
@@ -71,18 +73,22 @@ def _table(
     names = ", ".join(map(_column, columns))
     where = " AND ".join(f"{column} = ?" for column in key)
     where_group = " AND ".join(f"{column} = ?" for column in key[:-1]) or "TRUE"
-    write = f"INSERT INTO {name} ({names}) VALUES ({', '.join('?' * len(columns))})"
+    row = f"({', '.join('?' * len(columns))})"
+    on_conflict = ""
     rest = [column for column in columns if column not in key]
     if replaces:
         changes = ", ".join(f"{_column(column)} = excluded.{_column(column)}" for column in rest)
-        write += f" ON CONFLICT ({', '.join(key)}) DO UPDATE SET {changes}"
+        on_conflict = f" ON CONFLICT ({', '.join(key)}) DO UPDATE SET {changes}"
     return Table(
         name=name,
         key=key,
         columns=names,
         select=f"SELECT {names} FROM {name} WHERE {where}",
         select_group=f"SELECT {names} FROM {name} WHERE {where_group} ORDER BY {key[-1]}",
-        write=write,
+        write={
+            number: f"INSERT INTO {name} ({names}) VALUES {', '.join([row] * number)}{on_conflict}"
+            for number in _ROWS_OF_A_STATEMENT
+        },
         dump=dump,
         load=load,
     )
@@ -284,8 +290,10 @@ PARTITIONS = _plain(PartitionRow, "partitions", key=("dataset", "partition"), fl
 #: What one more arrival changes of a partition that is there; no index has to follow.
 PARTITIONS_AGAIN = replace(
     PARTITIONS,
-    write=f"UPDATE partitions SET {', '.join(f'{name} = ?' for name in _COUNTED)} "
-    "WHERE dataset = ? AND partition = ?",
+    write={
+        1: f"UPDATE partitions SET {', '.join(f'{name} = ?' for name in _COUNTED)} "
+        "WHERE dataset = ? AND partition = ?"
+    },
     dump=attrgetter(*_COUNTED, *PARTITIONS.key),
 )
 LAST_ARRIVALS = _plain(LastArrivalRow, "last_arrivals", key=("dataset",))
