@@ -57,9 +57,9 @@ READY_ARRIVALS_SINCE = """
             AND withdrawn = 1)
         LIMIT ?)"""
 
-#: A query for the rows of so many keys at once, by their number.
+#: A query for the rows of so many keys at once, by their number, the least first.
 OfKeys: TypeAlias = Mapping[int, str]
-FEW, MANY = 8, 64
+NUMBERS = (4, 8, 16, 32, 64)
 
 
 def _of_keys(table: Table[Any], *key: str, condition: str = "TRUE") -> OfKeys:
@@ -71,7 +71,7 @@ def _of_keys(table: Table[Any], *key: str, condition: str = "TRUE") -> OfKeys:
         number: f"""
     WITH asked ({names}) AS (VALUES {", ".join([one] * number)})
     SELECT {table.columns} FROM asked CROSS JOIN {table.name} WHERE {where} AND {condition}"""
-        for number in (FEW, MANY)
+        for number in NUMBERS
     }
 
 

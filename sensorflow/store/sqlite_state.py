@@ -281,8 +281,7 @@ class SqliteState:
         unknown = [key for key in keys if key not in rows.known]
         found = list(self._select_keys(rows.table, query, unknown))
         rows.known.update(dict.fromkeys(unknown))
-        for row in found:
-            rows.known[tuple(getattr(row, name) for name in rows.table.key)] = row
+        rows.known.update(zip(map(attrgetter(*rows.table.key), found), found, strict=True))
 
     def _know_tasks(self, unknown: Sequence[str]) -> None:
         """Read the tasks of runs whose tasks are not known."""
@@ -294,10 +293,10 @@ class SqliteState:
     def _select_keys(
         self, table: Table[Row], query: queries.OfKeys, keys: Sequence[tuple[str, ...]]
     ) -> Iterator[Row]:
-        for first in range(0, len(keys), queries.MANY):
-            some = keys[first : first + queries.MANY]
+        for first in range(0, len(keys), queries.NUMBERS[-1]):
+            some = keys[first : first + queries.NUMBERS[-1]]
             # Few statements for all numbers of keys: what is left of one asks for the last key again.
-            number = queries.FEW if len(some) <= queries.FEW else queries.MANY
+            number = next(number for number in queries.NUMBERS if len(some) <= number)
             asked = [*some, *repeat(some[-1], number - len(some))]
             yield from self._select(table, query[number], tuple(chain.from_iterable(asked)))
 
