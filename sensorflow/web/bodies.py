@@ -77,12 +77,8 @@ async def read_body(request: web.Request, limit: int) -> bytes:
         ProblemError: 413, it has more bytes than `limit`; 400, it is not packed as it says; 408, it
             comes too slowly; 503, others that are as large have taken all the room.
     """
-    content = request.content
-    if content.is_eof() and content.exception() is None:  # What is there already needs no clock.
-        whole = content.read_nowait()
-        if len(whole) > limit:
-            raise too_large(limit)
-        return whole
+    if body := body_there(request, limit):
+        return body
     if (request.content_length or 0) > limit:
         raise too_large(limit)
     allowed_s, room = request.app[API].body_timeout_s, request.app[ROOM]
@@ -106,6 +102,21 @@ async def read_body(request: web.Request, limit: int) -> bytes:
     return bytes(body)
 
 
+def body_there(request: web.Request, limit: int) -> bytes:
+    """Return the body, unpacked, if the whole of it is there already; else nothing of it.
+
+    Raises:
+        ProblemError: 413, it has more bytes than `limit`.
+    """
+    content = request.content
+    if not content.is_eof() or content.exception() is not None:
+        return b""
+    body = content.read_nowait()
+    if len(body) > limit:
+        raise too_large(limit)
+    return body
+
+
 def parse_json(body: bytes) -> JsonValue:
     """Return the JSON document.
 
@@ -113,7 +124,10 @@ def parse_json(body: bytes) -> JsonValue:
         ValueError: it is none, nests too deep, or holds a number that is not finite.
     """
     document = from_json(body, allow_inf_nan=False, cache_strings="keys")
-    _check((document,), MAX_DEPTH)
+    if isinstance(document, dict):
+        _check(document.values(), MAX_DEPTH - 1)
+    else:
+        _check((document,), MAX_DEPTH)
     return document
 
 

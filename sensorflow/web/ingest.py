@@ -1,6 +1,6 @@
 """The doors for what upstream systems tell: `POST /api/v1/ready` and `/api/v1/events`."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from http import HTTPStatus
 from json.encoder import encode_basestring as quoted
 from typing import NamedTuple
@@ -20,7 +20,7 @@ from sensorflow.core.reading import declared_partition, known_part
 from sensorflow.core.vocabulary import DatasetDefinition, Event, Scope
 from sensorflow.web.access import caller_of
 from sensorflow.web.api import API
-from sensorflow.web.bodies import json_of, parse_json, read_body, require_type
+from sensorflow.web.bodies import body_there, json_of, parse_json, read_body, require_type
 from sensorflow.web.cloudevents import NoEventError, read_binary, read_structured
 from sensorflow.web.formats import CloudEvent, CloudEventBatch, CloudEventLine
 from sensorflow.web.parameters import Flag, Query
@@ -116,21 +116,21 @@ class EventsQuery(Query):
     accepts={STRUCTURED: CloudEvent, BATCH: CloudEventBatch, LINES: CloudEventLine},
     problems=GREEDY,
 )
-async def events(request: web.Request, query: EventsQuery) -> web.Response:
+def events(request: web.Request, query: EventsQuery) -> Awaitable[web.Response]:
     """Take CloudEvents: one, structured or binary, or many, as a batch or as lines."""
     # What is structured may have these headers too; its body says all.
     has_headers = "ce-id" in request.headers or "ce-specversion" in request.headers
     if has_headers and request.content_type not in (STRUCTURED, BATCH):
-        return await _one(request, binary=True)
+        return _one(request, binary=True)
     kind = require_type(request, STRUCTURED, BATCH, LINES)
-    return await (
+    return (
         _one(request, binary=False) if kind == STRUCTURED else _many(request, kind, atomic=bool(query.atomic))
     )
 
 
 async def _one(request: web.Request, *, binary: bool) -> web.Response:
     api = request.app[API]
-    body = await read_body(request, api.body_limit)
+    body = body_there(request, api.body_limit) or await read_body(request, api.body_limit)
     try:
         if binary:
             event = _from_outside(read_binary(request.headers, request.content_type, body))
@@ -234,7 +234,7 @@ def receipts_answer(members: Sequence[Receipt | Invalid]) -> web.Response:
     """Return the answer to whatever brought events, as `IngestAnswer`: 202, they are on disk."""
     states = [member.state for member in members]
     accepted = states.count(EventState.ACCEPTED) + states.count(EventState.UNMATCHED)
-    events = ",".join([receipt_text(m) if isinstance(m, Receipt) else _invalid_text(m) for m in members])
+    events = ",".join(map(_member_text, members))
     return json_answer(
         f'{{"accepted":{accepted},"duplicates":{states.count(EventState.DUPLICATE)},'
         f'"rejected":{states.count(EventState.REJECTED)},"invalid":{states.count("invalid")},"events":[{events}]}}',
@@ -242,16 +242,22 @@ def receipts_answer(members: Sequence[Receipt | Invalid]) -> web.Response:
     )
 
 
+def _member_text(member: Receipt | Invalid) -> str:
+    if isinstance(member, Receipt):
+        return receipt_text(member)
+    return f'{{"index":{member.place},"state":"invalid","reason":{quoted(member.reason)}}}'
+
+
 def receipt_text(receipt: Receipt) -> str:
     """Return a receipt as it is answered, as `ReceiptSchema`.
 
     Models check what comes in. What goes out they would write in ten times the time.
     """
-    arrivals = ",".join([_arrival_text(arrival) for arrival in receipt.arrivals])
+    arrivals = ",".join(map(_arrival_text, receipt.arrivals))
     reason = "null" if receipt.reason is None else quoted(receipt.reason)
     return (
         f'{{"seq":{receipt.seq},"id":{quoted(receipt.id)},"source":{quoted(receipt.source)},'
-        f'"state":"{receipt.state.value}","arrivals":[{arrivals}],"reason":{reason}}}'
+        f'"state":"{receipt.state}","arrivals":[{arrivals}],"reason":{reason}}}'
     )
 
 
@@ -259,7 +265,3 @@ def _arrival_text(arrival: Arrival) -> str:
     part = "null" if arrival.part is None else quoted(arrival.part)
     partition = f'"partition":{quoted(arrival.partition)},' if arrival.partition else ""
     return f'{{"dataset":{quoted(arrival.dataset)},{partition}"part":{part},"version":{arrival.version}}}'
-
-
-def _invalid_text(member: Invalid) -> str:
-    return f'{{"index":{member.place},"state":"invalid","reason":{quoted(member.reason)}}}'

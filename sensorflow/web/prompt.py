@@ -5,8 +5,7 @@ it. The guard and the handler are those that the router would lead to; only what
 """
 
 from collections.abc import Callable, Coroutine
-from functools import partial
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, cast
 
 from aiohttp import web
 from aiohttp.helpers import rfc822_formatted_time
@@ -16,9 +15,6 @@ from aiohttp.web_urldispatcher import UrlMappingMatchInfo
 from sensorflow.web import problems
 from sensorflow.web.routes import DECLARED
 
-#: What a request is called in its answer and in the log.
-REQUEST_ID = web.RequestKey("request_id", str)
-
 Answering: TypeAlias = Coroutine[Any, Any, web.Response]
 
 
@@ -26,7 +22,7 @@ class Prompt(NamedTuple):
     """A route that is answered at once, as the router would find it."""
 
     match: UrlMappingMatchInfo
-    #: The handler within the guard. It awaits nothing but futures, and asks for no task.
+    #: It awaits nothing but futures, and asks for no task.
     handler: Callable[[web.Request], Answering]
 
 
@@ -34,12 +30,8 @@ class Prompt(NamedTuple):
 PROMPT = web.AppKey("prompt", dict[tuple[str, str], Prompt])
 
 
-def prompt_routes(app: web.Application, guard: Callable[..., Any]) -> dict[tuple[str, str], Prompt]:
-    """Return the routes of an application that may be answered at once.
-
-    Args:
-        guard: The middleware that stands around all routes.
-    """
+def prompt_routes(app: web.Application) -> dict[tuple[str, str], Prompt]:
+    """Return the routes of an application that may be answered at once."""
     found: dict[tuple[str, str], Prompt] = {}
     for route in app.router.routes():
         declared = app[DECLARED][route.handler]
@@ -47,7 +39,7 @@ def prompt_routes(app: web.Application, guard: Callable[..., Any]) -> dict[tuple
             match = UrlMappingMatchInfo({}, route)
             match.add_app(app)
             match.freeze()
-            found[declared.method, declared.path] = Prompt(match, partial(guard, handler=route.handler))
+            found[declared.method, declared.path] = Prompt(match, cast(Any, route.handler))
     return found
 
 
@@ -68,12 +60,12 @@ def in_one_piece(response: web.Response, request_id: str, *, last: bool) -> byte
     Args:
         last: The connection ends with it.
     """
-    own = [
-        f"{name}: {value}\r\n" for name, value in response.headers.items() if name not in problems.DATA_ONLY
-    ]
-    lines = "".join(own)
-    if lines.count("\n") != len(own) or lines.count("\r") != len(own):
-        raise ValueError("a header of an answer has a line break")
+    lines = ""
+    for name, value in response.headers.items():
+        if name not in problems.DATA_ONLY:
+            if "\n" in value or "\r" in value:
+                raise ValueError(f"the header {name} of an answer has a line break")
+            lines += f"{name}: {value}\r\n"
     body = response.body
     assert isinstance(body, bytes), "what is answered at once is made whole"
     head = (

@@ -4,7 +4,7 @@ What a handler takes stands in its signature: `query`, a model of the parameters
 of the JSON body. Both are read and checked before the handler is called.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypeVar
 
@@ -15,16 +15,13 @@ from sensorflow.core.vocabulary import Scope
 from sensorflow.web.access import ACCESS, CALLER
 from sensorflow.web.api import API
 from sensorflow.web.bodies import read_model
+from sensorflow.web.guard import ANY_HOST, Guard
 from sensorflow.web.parameters import Query, read_query
 
 #: The model of a JSON document, or the content type of what is no JSON.
 Content: TypeAlias = type[BaseModel] | str
 _Handler: TypeAlias = Callable[..., Awaitable[web.StreamResponse]]
 Handler = TypeVar("Handler", bound=_Handler)
-
-
-#: Paths that answer whatever `Host` a request names.
-ANY_HOST = ("/healthz", "/hooks/")
 
 
 class NoQuery(Query):
@@ -81,23 +78,31 @@ class Route:
             found.is_required() for found in self.body.model_fields.values()
         )
 
-    def call(self, app: web.Application) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-        """Return the handler as the router is to call it: with what it takes, read and checked."""
+    def call(
+        self, app: web.Application, guard: Guard
+    ) -> Callable[[web.Request], Coroutine[Any, Any, web.StreamResponse]]:
+        """Return the handler as it is to be called: in the guard, with what it takes, read and checked."""
         handler, query, body, optional = self.handler, self.query, self.body, self.body_optional
         named = query is not None and query is not NoQuery
         access, api, scope, limited = app[ACCESS], app[API], self.scope, self.limited
 
         async def called(request: web.Request) -> web.StreamResponse:
-            request[CALLER] = access.admit(request, scope, limited=limited)
-            arguments: dict[str, Any] = {}
-            if query is not None and (named or request.query_string):
-                found = read_query(request, query)
-                if named:
-                    arguments["query"] = found
-            if body is not None:
-                absent = optional and not request.body_exists
-                arguments["body"] = body() if absent else await read_model(request, body, api.body_limit)
-            return await handler(request, **arguments)
+            try:
+                guard.enter(request)
+                request[CALLER] = access.admit(request, scope, limited=limited)
+                arguments: dict[str, Any] = {}
+                if query is not None and (named or request.query_string):
+                    found = read_query(request, query)
+                    if named:
+                        arguments["query"] = found
+                if body is not None:
+                    absent = optional and not request.body_exists
+                    arguments["body"] = body() if absent else await read_model(request, body, api.body_limit)
+                return await handler(request, **arguments)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is told or raised again
+                return guard.answer_to(error, request)
+            finally:
+                guard.leave(request)
 
         return called
 
@@ -169,11 +174,11 @@ class Routes:
         return declare
 
 
-def add_routes(app: web.Application, routes: Iterable[Route]) -> None:
+def add_routes(app: web.Application, guard: Guard, routes: Iterable[Route]) -> None:
     """Let an application answer by routes."""
     declared: dict[Any, Route] = {}
     for route in routes:
-        called = route.call(app)
+        called = route.call(app, guard)
         declared[called] = route
         if route.method == "GET":
             app.router.add_get(route.path, called, allow_head=True)

@@ -20,8 +20,9 @@ from aiohttp.web_protocol import RequestHandler, _ErrInfo
 from uuid_utils import uuid7
 
 from sensorflow.web import problems
+from sensorflow.web.guard import REQUEST_ID
 from sensorflow.web.problems import ProblemError
-from sensorflow.web.prompt import PROMPT, REQUEST_ID, Answering, Prompt, in_one_piece, is_plain
+from sensorflow.web.prompt import PROMPT, Answering, Prompt, in_one_piece, is_plain
 
 log = structlog.get_logger(__name__)
 
@@ -133,14 +134,12 @@ class _Protocol(RequestHandler):
             if prompt is None or self._paused or self._buffer_paused:
                 self._waiter.set_result(None)
                 return
-            assert self._parser is not None and self._request_factory is not None
-            assert self._task_handler is not None and not isinstance(message, _ErrInfo)
             self._messages.popleft()
-            self._parser.message_consumed()
+            cast(Any, self._parser).message_consumed()
             self._server.requests_count += 1
-            writer = StreamWriter(self, self._loop)
-            request = self._request_factory(message, payload, self, writer, self._task_handler)
-            assert isinstance(request, web.Request)
+            request: web.Request = cast(Any, self._request_factory)(
+                message, payload, self, StreamWriter(self, self._loop), self._task_handler
+            )
             request._match_info = prompt.match
             self._at_once = self._request_in_progress = True
             self._step(request, prompt.handler(request))
@@ -182,6 +181,11 @@ class _Protocol(RequestHandler):
             self._keepalive_handle = None  # The connection is not idle. Its end sets it anew.
         else:
             super()._process_keepalive()
+
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        # A body that is read makes aiohttp parse what was held back. Of one that has come whole nothing was.
+        if not self._at_once or self._reading_paused:
+            super().resume_reading(resume_parser)
 
     def pause_writing(self) -> None:
         super().pause_writing()
