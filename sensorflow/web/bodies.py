@@ -77,8 +77,9 @@ async def read_body(request: web.Request, limit: int) -> bytes:
         ProblemError: 413, it has more bytes than `limit`; 400, it is not packed as it says; 408, it
             comes too slowly; 503, others that are as large have taken all the room.
     """
-    if body := body_there(request, limit):
-        return body
+    there = body_there(request, limit)
+    if there is not None:
+        return there
     if (request.content_length or 0) > limit:
         raise too_large(limit)
     allowed_s, room = request.app[API].body_timeout_s, request.app[ROOM]
@@ -102,15 +103,15 @@ async def read_body(request: web.Request, limit: int) -> bytes:
     return bytes(body)
 
 
-def body_there(request: web.Request, limit: int) -> bytes:
-    """Return the body, unpacked, if the whole of it is there already; else nothing of it.
+def body_there(request: web.Request, limit: int) -> bytes | None:
+    """Return the body, unpacked, if the whole of it is there already; else nothing of it, as None.
 
     Raises:
         ProblemError: 413, it has more bytes than `limit`.
     """
     content = request.content
     if not content.is_eof() or content.exception() is not None:
-        return b""
+        return None
     body = content.read_nowait()
     if len(body) > limit:
         raise too_large(limit)
@@ -123,7 +124,7 @@ def parse_json(body: bytes) -> JsonValue:
     Raises:
         ValueError: it is none, nests too deep, or holds a number that is not finite.
     """
-    document = from_json(body, allow_inf_nan=False, cache_strings="keys")
+    document = from_json(body, allow_inf_nan=False, cache_strings="all")
     if isinstance(document, dict):
         _check(document.values(), MAX_DEPTH - 1)
     else:

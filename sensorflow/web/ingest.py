@@ -1,7 +1,8 @@
 """The doors for what upstream systems tell: `POST /api/v1/ready` and `/api/v1/events`."""
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterable, Iterator, Sequence
 from http import HTTPStatus
+from io import BytesIO
 from json.encoder import encode_basestring as quoted
 from typing import NamedTuple
 
@@ -24,18 +25,28 @@ from sensorflow.web.bodies import body_there, json_of, parse_json, read_body, re
 from sensorflow.web.cloudevents import NoEventError, read_binary, read_structured
 from sensorflow.web.formats import CloudEvent, CloudEventBatch, CloudEventLine
 from sensorflow.web.parameters import Flag, Query
-from sensorflow.web.problems import bad_request, shown, unprocessable, unusable
+from sensorflow.web.problems import ProblemError, bad_request, shown, unprocessable, unusable
 from sensorflow.web.requests import ReadyBody
 from sensorflow.web.routes import Routes
-from sensorflow.web.schemas import ErrorPlace, IngestAnswer, json_answer
+from sensorflow.web.schemas import ErrorPlace, IngestAnswer
 from sensorflow.web.shares import GREEDY, submit, submit_all
 from sensorflow.web.sources import wrong_source
 
 STRUCTURED = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
 LINES = "application/x-ndjson"
+#: Of so many members an answer is written at once.
+_PIECE = 1_000
 
 routes = Routes("Telling it")
+
+
+class Invalid(NamedTuple):
+    """What is answered to a member of a body that is no event."""
+
+    place: int
+    reason: str
+    state: str = "invalid"
 
 
 @routes.post(
@@ -130,7 +141,9 @@ def events(request: web.Request, query: EventsQuery) -> Awaitable[web.Response]:
 
 async def _one(request: web.Request, *, binary: bool) -> web.Response:
     api = request.app[API]
-    body = body_there(request, api.body_limit) or await read_body(request, api.body_limit)
+    body = body_there(request, api.body_limit)
+    if body is None:
+        body = await read_body(request, api.body_limit)
     try:
         if binary:
             event = _from_outside(read_binary(request.headers, request.content_type, body))
@@ -145,45 +158,69 @@ async def _one(request: web.Request, *, binary: bool) -> web.Response:
 async def _many(request: web.Request, kind: str, *, atomic: bool) -> web.Response:
     """Store what is an event and tell by its place what is none; all or nothing with `atomic=1`."""
     api = request.app[API]
-    body = await read_body(request, api.batch_limit)
-    members = _lines(body) if kind == LINES else _batch(body)
-    invalid = {place: found for place, found in members if isinstance(found, NoEventError)}
-    if invalid and (atomic or len(invalid) == len(members)):
+    own = caller_of(request).datasets(api.definitions())
+    read = _read_lines if kind == LINES else _read_batch
+    # The body is not kept: beside its events and their answers it would take as much again.
+    batch = _Batch(read(await read_body(request, api.batch_limit)), own)
+    if batch.invalid and (atomic or not batch.messages):
+        raise batch.refusal()
+    told = await submit_all(request, batch.messages) if batch.messages else ()
+    return receipts_answer(batch.answers(told))
+
+
+class _Batch:
+    """What a body with many members brings."""
+
+    def __init__(
+        self, members: Iterable[tuple[int, Event | NoEventError]], own: frozenset[str] | None
+    ) -> None:
+        self.messages: list[Observed] = []
+        self.invalid: dict[int, NoEventError] = {}
+        self._places: list[int] = []
+        for place, found in members:
+            if isinstance(found, NoEventError):
+                self.invalid[place] = found
+            else:
+                self.messages.append(Observed(found, None, own))
+                self._places.append(place)
+
+    def refusal(self) -> ProblemError:
+        """Return the answer where nothing of it is stored."""
         errors = [
             ErrorPlace(where=f"/{place}{error.where}", expected=error.expected, found=error.found)
-            for place, problem in list(invalid.items())[:100]
+            for place, problem in list(self.invalid.items())[:100]
             for error in problem.errors
         ]
-        detail = f"{len(invalid)} of {len(members)} are no events, nothing is stored"
-        raise bad_request(detail, *errors)
-    own = caller_of(request).datasets(api.definitions())
-    messages = [Observed(event=found, datasets=own) for _, found in members if isinstance(found, Event)]
-    told = iter(await submit_all(request, messages) if messages else ())
-    return receipts_answer(
-        [
-            Invalid(place, str(found)) if isinstance(found, NoEventError) else _told(place, next(told))
-            for place, found in members
-        ]
-    )
+        number = len(self.invalid) + len(self.messages)
+        return bad_request(f"{len(self.invalid)} of {number} are no events, nothing is stored", *errors)
+
+    def answers(self, told: Sequence[Answer | SensorflowError]) -> list[Receipt | Invalid]:
+        """Return what is answered for each member, in their order."""
+        answers = list(map(_told, self._places, told))
+        if not self.invalid:
+            return answers
+        by_place = dict(zip(self._places, answers, strict=True))
+        by_place |= {place: Invalid(place, str(found)) for place, found in self.invalid.items()}
+        return [by_place[place] for place in sorted(by_place)]
 
 
-def _batch(body: bytes) -> list[tuple[int, Event | NoEventError]]:
+def _read_batch(body: bytes) -> Iterator[tuple[int, Event | NoEventError]]:
     documents = json_of(body)
     if not isinstance(documents, list):
         raise bad_request(
             f"expected a JSON array of CloudEvents, found {shown(documents)}",
             ErrorPlace(where="", expected="a JSON array of CloudEvents", found=shown(documents)),
         )
-    return [(place, _read(document)) for place, document in enumerate(documents)]
+    for place, document in enumerate(documents):
+        documents[place] = None  # What its event does not take over is not kept.
+        yield place, _read(document)
 
 
-def _lines(body: bytes) -> list[tuple[int, Event | NoEventError]]:
-    """Return the events with the numbers of their lines, from 0."""
-    return [
-        (place, _read_line(line))
-        for place, line in enumerate(body.split(b"\n"))
-        if line and not line.isspace()
-    ]
+def _read_lines(body: bytes) -> Iterator[tuple[int, Event | NoEventError]]:
+    """Yield the events with the numbers of their lines, from 0."""
+    for place, line in enumerate(BytesIO(body)):
+        if not line.isspace():
+            yield place, _read_line(line)
 
 
 def _read_line(line: bytes) -> Event | NoEventError:
@@ -218,14 +255,6 @@ def stored(told: Answer) -> Receipt:
     return told
 
 
-class Invalid(NamedTuple):
-    """What is answered to a member of a body that is no event."""
-
-    place: int
-    reason: str
-    state: str = "invalid"
-
-
 def _told(place: int, told: Answer | SensorflowError) -> Receipt | Invalid:
     return Invalid(place, str(told)) if isinstance(told, SensorflowError) else stored(told)
 
@@ -234,12 +263,25 @@ def receipts_answer(members: Sequence[Receipt | Invalid]) -> web.Response:
     """Return the answer to whatever brought events, as `IngestAnswer`: 202, they are on disk."""
     states = [member.state for member in members]
     accepted = states.count(EventState.ACCEPTED) + states.count(EventState.UNMATCHED)
-    events = ",".join(map(_member_text, members))
-    return json_answer(
+    head = (
         f'{{"accepted":{accepted},"duplicates":{states.count(EventState.DUPLICATE)},'
-        f'"rejected":{states.count(EventState.REJECTED)},"invalid":{states.count("invalid")},"events":[{events}]}}',
-        HTTPStatus.ACCEPTED,
+        f'"rejected":{states.count(EventState.REJECTED)},"invalid":{states.count("invalid")},"events":['
     )
+    if len(members) <= _PIECE:
+        body: bytes | bytearray = f"{head}{','.join(map(_member_text, members))}]}}".encode()
+    else:
+        body = _in_pieces(head, members)
+    return web.Response(status=HTTPStatus.ACCEPTED, body=body, content_type="application/json")
+
+
+def _in_pieces(head: str, members: Sequence[Receipt | Invalid]) -> bytearray:
+    """Write an answer that is too long to be there as texts, as one text, and as bytes all at once."""
+    body = bytearray(head.encode())
+    for begin in range(0, len(members), _PIECE):
+        body += b"," if begin else b""
+        body += ",".join(map(_member_text, members[begin : begin + _PIECE])).encode()
+    body += b"]}"
+    return body
 
 
 def _member_text(member: Receipt | Invalid) -> str:

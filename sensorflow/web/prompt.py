@@ -54,10 +54,11 @@ _ALWAYS = "".join(
 _LAST = "Connection: close\r\n"
 
 
-def in_one_piece(response: web.Response, request_id: str, *, last: bool) -> bytes:
-    """Return an answer as it goes over the wire, with what every answer has.
+def head_of(response: web.Response, request_id: str, length: int, *, last: bool) -> bytes:
+    """Return all but the body of an answer as it goes over the wire, with what every answer has.
 
     Args:
+        length: Bytes of the body.
         last: The connection ends with it.
     """
     lines = ""
@@ -66,11 +67,9 @@ def in_one_piece(response: web.Response, request_id: str, *, last: bool) -> byte
             if "\n" in value or "\r" in value:
                 raise ValueError(f"the header {name} of an answer has a line break")
             lines += f"{name}: {value}\r\n"
-    body = response.body
-    assert isinstance(body, bytes), "what is answered at once is made whole"
     head = (
         f"HTTP/1.1 {response.status} {response.reason}\r\n{lines}{_ALWAYS}X-Request-Id: {request_id}\r\n"
-        f"Date: {rfc822_formatted_time()}\r\nContent-Length: {len(body)}\r\n"
+        f"Date: {rfc822_formatted_time()}\r\nContent-Length: {length}\r\n"
         f"{_LAST if last else ''}\r\n"
     )
-    return head.encode() + body
+    return head.encode()

@@ -22,7 +22,7 @@ from uuid_utils import uuid7
 from sensorflow.web import problems
 from sensorflow.web.guard import REQUEST_ID
 from sensorflow.web.problems import ProblemError
-from sensorflow.web.prompt import PROMPT, Answering, Prompt, in_one_piece, is_plain
+from sensorflow.web.prompt import PROMPT, Answering, Prompt, head_of, is_plain
 
 log = structlog.get_logger(__name__)
 
@@ -34,6 +34,8 @@ _PACKED_OTHERWISE = ProblemError(
 #: What an idle connection may be kept for its next request: longer than proxies keep theirs, so that it is
 #: not closed under a request that is on its way.
 _KEEPALIVE_S = 75.0
+#: Bytes of an answer that goes out in one piece with its headers.
+_SMALL = 64 * 1024
 #: What is read of a body after its request was refused, so that its sender comes to read why.
 _LINGERING_S = 2.0
 #: What a client may take without taking anything of what is sent to it.
@@ -165,7 +167,14 @@ class _Protocol(RequestHandler):
     def _end_at_once(self, request: web.Request, response: web.Response | None) -> None:
         if self.transport is not None and response is not None:
             last = not request.keep_alive or response.keep_alive is False
-            self.transport.write(in_one_piece(response, request[REQUEST_ID], last=last))
+            body = response.body
+            assert isinstance(body, bytes | bytearray), "what is answered at once is made whole"
+            head = head_of(response, request[REQUEST_ID], len(body), last=last)
+            if len(body) <= _SMALL:
+                self.transport.write(head + body)
+            else:  # Not copied once more.
+                self.transport.write(head)
+                self.transport.write(body)
             if last:
                 self.force_close()
         self._at_once = self._request_in_progress = False
@@ -273,7 +282,7 @@ class _Server(web.Server):
 
     def prompt(self, message: RawRequestMessage | _ErrInfo, payload: StreamReader) -> Prompt | None:
         """Return how a request is answered at once; None: it is for the task of its connection."""
-        if isinstance(message, _ErrInfo) or not payload.is_eof():
+        if isinstance(message, _ErrInfo) or not payload.is_eof() or payload.exception() is not None:
             return None
         prompt = self._prompt.get((message.method, message.path))
         return prompt if prompt is not None and is_plain(message) else None

@@ -16,6 +16,8 @@ from yarl import URL
 from sensorflow.app import Running
 from sensorflow.core.vocabulary import Scope
 from sensorflow.web.app import all_routes
+from sensorflow.web.bodies import Room
+from sensorflow.web.guard import Guard
 from sensorflow.web.routes import Route, Routes, add_routes, require_declared
 from sensorflow.web.schemas import Schema
 from tests.access import add_weather, bearer, new_token
@@ -118,7 +120,7 @@ def test_a_route_that_says_no_scope_cannot_be_added(add: Callable[[web.Applicati
     with pytest.raises(TypeError, match="scope"):
         Routes("New").get("/new", answers=Schema)(answered)
     app = web.Application()
-    add_routes(app, [])
+    add_routes(app, Guard([], 0, Room(0)), [])
     add(app)
     with pytest.raises(RuntimeError, match="asks for no scope"):
         require_declared(app)

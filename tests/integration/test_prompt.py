@@ -109,6 +109,8 @@ ASKED: list[tuple[str, Any, int]] = [
     (EVENTS, {**event(3), "data": {"day": 'no "day"\n'}}, 202),
     (EVENTS, {"specversion": "1.0"}, 400),
     (EVENTS, b"{", 400),
+    (EVENTS, b"", 400),
+    (READY, b"", 400),
     (EVENTS, {**event(4), "source": "/hooks/sales/open"}, 400),
     (READY, {"dataset": "orders", "partition": "2026-03-08", "id": "5"}, 202),
     (READY, {"dataset": "nothing"}, 404),
