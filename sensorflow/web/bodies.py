@@ -21,6 +21,9 @@ MAX_DEPTH = 64
 #: Bytes a second that a body must come with once it has had its time to begin.
 _SLOWEST = 16 * 1024
 
+#: What is unpacked already, or refused by aiohttp where what it takes for that is not installed.
+_UNPACKED = ("gzip", "deflate", "br", "zstd", "identity", "")
+
 #: Bytes of a body that are not counted: so much every connection may have.
 _SMALL = 64 * 1024
 
@@ -68,6 +71,27 @@ def too_large(limit: int) -> ProblemError:
     return ProblemError(
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"expected a body of at most {limit} bytes, found a larger one"
     )
+
+
+def packed_otherwise() -> ProblemError:
+    """Return the answer to a body that is packed as nobody here unpacks."""
+    return ProblemError(
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+        "expected a body that is packed by gzip or deflate, or not at all; "
+        "found one that is packed otherwise",
+        headers={"Accept-Encoding": "gzip, deflate"},
+    )
+
+
+def require_packing(request: web.Request) -> None:
+    """See that a body is unpacked: aiohttp leaves it as it is where it does not know the packing.
+
+    Raises:
+        ProblemError: 415.
+    """
+    named = ",".join(request.headers.getall("Content-Encoding", ())).strip().lower()
+    if named not in _UNPACKED:
+        raise packed_otherwise()
 
 
 async def read_body(request: web.Request, limit: int) -> bytes:

@@ -15,7 +15,7 @@ from uuid_utils import uuid7
 from sensorflow.core.errors import SensorflowError
 from sensorflow.ports import StoreError
 from sensorflow.web import problems
-from sensorflow.web.bodies import Room, too_large
+from sensorflow.web.bodies import Room, require_packing, too_large
 from sensorflow.web.problems import ProblemError
 
 log = structlog.get_logger(__name__)
@@ -48,13 +48,15 @@ class Guard:
         """Name a request and look at it from outside, before anybody is asked for a token.
 
         Raises:
-            ProblemError: 421, 403, 413.
+            ProblemError: 421, 403, 413, 415.
         """
         request[REQUEST_ID] = _request_id(request)
         if not request.path.startswith(ANY_HOST):
             _check_host(request, self._allowed)
         if (request.content_length or 0) > self._largest:
             raise too_large(self._largest)
+        if "Content-Encoding" in request.headers:
+            require_packing(request)
 
     def answer_to(self, error: Exception, request: web.Request) -> web.Response:
         """Return what an error is answered with, or raise it where nobody is left to be answered."""

@@ -20,17 +20,13 @@ from aiohttp.web_protocol import RequestHandler, _ErrInfo
 from uuid_utils import uuid7
 
 from sensorflow.web import problems
+from sensorflow.web.bodies import packed_otherwise
 from sensorflow.web.guard import REQUEST_ID
 from sensorflow.web.problems import ProblemError
 from sensorflow.web.prompt import PROMPT, Answering, Prompt, head_of, is_plain
 
 log = structlog.get_logger(__name__)
 
-_PACKED_OTHERWISE = ProblemError(
-    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-    "expected a body that is packed by gzip or deflate, or not at all; found one that is packed otherwise",
-    headers={"Accept-Encoding": "gzip, deflate"},
-)
 #: What an idle connection may be kept for its next request: longer than proxies keep theirs, so that it is
 #: not closed under a request that is on its way.
 _KEEPALIVE_S = 75.0
@@ -239,7 +235,7 @@ class _Protocol(RequestHandler):
         reason = (message or "").partition("\n")[0].rstrip(":. ") or "bytes that are none"
         log.debug("a request could not be parsed", error=reason)
         if isinstance(exc, ContentEncodingError):
-            found = _PACKED_OTHERWISE
+            found = packed_otherwise()
         else:
             found = ProblemError(HTTPStatus(status), f"expected a request of HTTP/1.1, found: {reason}")
         return _refusal(found)

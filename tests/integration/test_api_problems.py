@@ -96,9 +96,12 @@ async def test_who_expects_what_nobody_knows_is_told_so(service: Running, path: 
     assert document["detail"] == 'expected no Expect, or 100-continue, found "magic"'
 
 
-@pytest.mark.parametrize("packing", ["br", "zstd"])
+@pytest.mark.parametrize(
+    "packing", ["br", "zstd", "compress", "x-gzip", "gzip, gzip", "aes128gcm", "gzip ,br"]
+)
 async def test_a_body_that_is_packed_as_nobody_here_unpacks_is_415(service: Running, packing: str) -> None:
     head = b"POST /api/v1/ready HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    head += b"Connection: close\r\n"
     response = await sent(
         service, head + f"Content-Encoding: {packing}\r\nContent-Length: 2\r\n\r\n{{}}".encode()
     )
