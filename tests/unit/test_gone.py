@@ -178,6 +178,17 @@ def test_the_quiet_of_a_dataset_that_no_file_names_completes_nothing() -> None:
     assert not row.ready
 
 
+def test_the_quiet_of_what_is_complete_by_parts_by_now_completes_nothing() -> None:
+    flow = service(pipeline("p", task("load", same("q"))), datasets=(dataset("q", quiet_s=60),))
+    flow.ready("q", DAY, part="eu")
+    by_parts = dataset("q", parts=("eu", "us"))
+    flow.definitions = replace(flow.definitions, datasets={"q": by_parts})
+    flow.pass_time(61)
+    assert fired(flow) == []
+    flow.ready("q", DAY, part="us")
+    assert fired(flow) != []
+
+
 def test_the_quiet_of_what_was_taken_back_completes_nothing() -> None:
     flow = service(pipeline("p", task("load", same("q"))), datasets=(dataset("q", quiet_s=60),))
     flow.ready("q", DAY)

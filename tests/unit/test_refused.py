@@ -133,3 +133,9 @@ def test_a_caller_for_one_pipeline_sees_what_is_of_it_and_the_shared_sensors_of_
     assert list(part.sensors) == [("p", "s"), (SHARED, "for_a")]
     assert whole.part_of(flow.definitions) is flow.definitions
     assert whole.sensors(flow.definitions) is flow.definitions.sensors
+
+
+@pytest.mark.parametrize("scope", Scope)
+def test_admin_may_all_and_who_operates_may_read(scope: Scope) -> None:
+    more = {Scope.ADMIN: set(Scope), Scope.OPERATE: {Scope.READ}}
+    assert {other for other in Scope if scope.includes(other)} == {scope} | more.get(scope, set())
