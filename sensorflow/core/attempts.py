@@ -180,7 +180,7 @@ class Attempts:
         if pipeline is None or is_paused(self.turn, pipeline):
             return None
         state = self.turn.state
-        if state.running_count(name) >= pipeline.concurrency:
+        if state.running_count(name) >= pipeline.concurrency or state.next_queued(name, lane, None) is None:
             return None
         active = state.active_runs(name)
         if len(active) < pipeline.max_active_runs and not self._is_full(lane, active):
