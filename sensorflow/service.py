@@ -48,6 +48,8 @@ _OF_ATTEMPTS = (AttemptStarted, AttemptEnded)
 INBOX = 10_000
 #: Messages decided in one transaction at most, so that nobody waits long for its commit.
 GROUP = 1_000
+#: That an attempt has started is on disk after so long at the latest, where the disk takes it.
+_START_WAITS_S = 0.05
 #: From a worker's word on its socket to a letter in the inbox, in turns of the event loop: it is polled, the
 #: socket is read, who waits for it goes on.
 _TURNS = 3
@@ -104,6 +106,8 @@ class Service:
         self._waiting = 0
         self._arrived = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
+        #: Until what has started is taken, though nothing else came.
+        self._start_timer: asyncio.TimerHandle | None = None
         self._committed = asyncio.Event()
         self._finishing = False
         self._last_tries = _LAST_TRIES
@@ -141,8 +145,19 @@ class Service:
         return await answered
 
     def post(self, message: Message) -> None:
-        """Put a message of the service's own (an attempt's end) into the inbox; never refused."""
-        self._put(_Letter((message,), None, self._clock.monotonic()))
+        """Put a message of the service's own (an attempt's end) into the inbox; never refused.
+
+        That an attempt has started waits for what comes next, its end perhaps, but not for long: a crash
+        finds its process also by its environment, and the disk is free for what the attempt begins with.
+        """
+        letter = _Letter((message,), None, self._clock.monotonic())
+        if not isinstance(message, AttemptStarted):
+            self._put(letter)
+            return
+        self._inbox.append(letter)
+        self._waiting += 1
+        if self._start_timer is None:
+            self._start_timer = asyncio.get_running_loop().call_later(_START_WAITS_S, self._take_starts)
 
     async def run(self) -> None:
         """Serve until `finish` is called, and then until the inbox is empty."""
@@ -155,8 +170,9 @@ class Service:
                 await self._let_group_grow()
                 await self._process(self._take())
         finally:
-            if self._timer is not None:
-                self._timer.cancel()
+            for timer in (self._timer, self._start_timer):
+                if timer is not None:
+                    timer.cancel()
 
     async def reload(self, definitions: Definitions) -> None:
         """Go on by new definitions; open runs take them up, and nothing that was fired fires again."""
@@ -187,6 +203,11 @@ class Service:
             return
         for _ in range(_TURNS):
             await asyncio.sleep(0)
+
+    def _take_starts(self) -> None:
+        self._start_timer = None
+        if self._inbox:
+            self._arrived.set()
 
     def _take(self) -> list[_Letter]:
         letters: list[_Letter] = []

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from sensorflow.core.definitions import Definitions
 from sensorflow.core.errors import NotFoundError, OverloadedError, UnavailableError
 from sensorflow.core.messages import (
     AttemptEnded,
+    AttemptStarted,
     DeclaredReady,
     EventState,
     LostAttempt,
@@ -116,12 +117,50 @@ def ended(order: StartAttempt, state: AttemptState) -> AttemptEnded:
     return AttemptEnded(run_id=order.run_id, task=order.task, number=order.number, state=state)
 
 
+def began(order: StartAttempt) -> AttemptStarted:
+    return AttemptStarted(
+        run_id=order.run_id, task=order.task, number=order.number, pid=7, pid_started="then"
+    )
+
+
+def pid_of(store: SqliteStore, order: StartAttempt) -> int | None:
+    attempt = store.reader.attempt(order.run_id, order.task, order.number)
+    assert attempt is not None
+    return attempt.pid
+
+
 async def test_an_answer_comes_after_the_commit_and_the_attempt_starts(tmp_path: Path) -> None:
     async with serving(tmp_path / "state.db") as (service, recorder, store):
         receipt = await service.submit(ready("2026-06-01"))
         assert receipt is not None
         assert store.reader.event(receipt.seq) is not None
         assert (await recorder.orders.get()).partition == "2026-06-01"
+
+
+async def test_that_an_attempt_has_started_is_stored_with_what_comes_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service_module, "_START_WAITS_S", 1000.0)
+    async with serving(tmp_path / "state.db") as (service, recorder, store):
+        await service.submit(ready("2026-06-01"))
+        first = await recorder.orders.get()
+        service.post(began(first))
+        await service.submit(ready("2026-06-02"))
+        assert pid_of(store, first) == 7
+        second = await recorder.orders.get()
+        service.post(began(second))
+    with closing(SqliteStore(tmp_path / "state.db")) as store:
+        assert pid_of(store, second) == 7
+
+
+async def test_that_an_attempt_has_started_is_stored_soon_where_nothing_else_comes(tmp_path: Path) -> None:
+    async with serving(tmp_path / "state.db") as (service, recorder, store):
+        await service.submit(ready("2026-06-01"))
+        order = await recorder.orders.get()
+        service.post(began(order))
+        async with asyncio.timeout(10):
+            while pid_of(store, order) is None:
+                await service.next_commit()
 
 
 async def test_a_failed_attempt_is_started_again_by_its_timer(tmp_path: Path) -> None:
