@@ -45,17 +45,22 @@ class Guard:
         self._room = room
 
     def enter(self, request: web.Request) -> None:
-        """Name a request and look at it from outside, before anybody is asked for a token.
+        """Name a request, as its sender does if that can be shown anywhere, and look at it from outside.
+
+        This comes before anybody is asked for a token.
 
         Raises:
             ProblemError: 421, 403, 413, 415.
         """
-        request[REQUEST_ID] = _request_id(request)
-        if not request.path.startswith(ANY_HOST):
+        headers = request.headers
+        sent = headers.get("X-Request-Id")
+        request[REQUEST_ID] = sent if sent and _PLAIN_ID.fullmatch(sent) else str(uuid7())
+        is_ours = "Origin" not in headers and _is_ours(f"//{headers.get('Host', '')}", self._allowed)
+        if not is_ours and not request.path.startswith(ANY_HOST):
             _check_host(request, self._allowed)
         if (request.content_length or 0) > self._largest:
             raise too_large(self._largest)
-        if "Content-Encoding" in request.headers:
+        if "Content-Encoding" in headers and request.body_exists:
             require_packing(request)
 
     def answer_to(self, error: Exception, request: web.Request) -> web.Response:
@@ -104,12 +109,6 @@ def _problem(error: Exception, request: web.Request) -> ProblemError | None:
 
 def _named(request: web.Request) -> dict[str, str]:
     return {"method": request.method, "path": request.path, "request_id": request[REQUEST_ID]}
-
-
-def _request_id(request: web.Request) -> str:
-    """Return what the sender calls the request, if that can be shown anywhere; else a new name."""
-    sent = request.headers.get("X-Request-Id", "")
-    return sent if _PLAIN_ID.fullmatch(sent) else str(uuid7())
 
 
 def _check_host(request: web.Request, allowed: frozenset[str]) -> None:

@@ -30,7 +30,7 @@ from sensorflow.web.requests import ReadyBody
 from sensorflow.web.routes import Routes
 from sensorflow.web.schemas import ErrorPlace, IngestAnswer
 from sensorflow.web.shares import GREEDY, submit, submit_all
-from sensorflow.web.sources import wrong_source
+from sensorflow.web.sources import OWN_SOURCES, foreign_source
 
 STRUCTURED = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
@@ -65,7 +65,8 @@ async def ready(request: web.Request, body: ReadyBody) -> web.Response:
         raise ForbiddenError(
             f'this token may emit {", ".join(sorted(own)) or "nothing"}; "{body.dataset}" is none of them'
         )
-    if body.source is not None and (wrong := wrong_source(body.source)):
+    if body.source is not None and body.source.startswith(OWN_SOURCES):
+        wrong = foreign_source(body.source)
         raise unprocessable(f"/source: expected {wrong.expected}, found {wrong.found}", wrong)
     dataset = api.definitions().datasets.get(body.dataset)
     if dataset is None:
@@ -151,8 +152,9 @@ async def _one(request: web.Request, *, binary: bool) -> web.Response:
             event = _from_outside(read_structured(json_of(body)))
     except NoEventError as error:
         raise bad_request(str(error), *error.errors) from None
-    own = caller_of(request).datasets(api.definitions())
-    return receipts_answer([stored(await submit(request, Observed(event=event, datasets=own)))])
+    caller = caller_of(request)
+    own = None if caller.pipelines is None else caller.datasets(api.definitions())
+    return receipts_answer([stored(await submit(request, Observed(event, None, own)))])
 
 
 async def _many(request: web.Request, kind: str, *, atomic: bool) -> web.Response:
@@ -244,8 +246,8 @@ def _from_outside(event: Event) -> Event:
     Raises:
         NoEventError: the source is one of the service's own.
     """
-    if wrong := wrong_source(event.source):
-        raise NoEventError([wrong])
+    if event.source.startswith(OWN_SOURCES):
+        raise NoEventError([foreign_source(event.source)])
     return event
 
 

@@ -17,7 +17,7 @@ from sensorflow.web.problems import places, unprocessable
 from sensorflow.web.routes import Routes
 from sensorflow.web.schemas import IngestAnswer, Name, iso_time
 from sensorflow.web.shares import GREEDY, submit
-from sensorflow.web.sources import wrong_source
+from sensorflow.web.sources import OWN_SOURCES, foreign_source
 
 JSON = "application/json"
 
@@ -122,7 +122,8 @@ def read_lineage(document: JsonValue) -> Event:
         detail = f"{first.where or 'the body'}: expected {first.expected}, found {first.found}"
         raise unprocessable(detail, *found) from None
     source, event_id, outputs = _identity(told)
-    if wrong := wrong_source(source):
+    if source.startswith(OWN_SOURCES):
+        wrong = foreign_source(source)
         raise unprocessable(f"the source of the event: expected {wrong.expected}, found {wrong.found}", wrong)
     return Event(
         source=source,

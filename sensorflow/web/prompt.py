@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeAlias, cast
 
 from aiohttp import web
 from aiohttp.helpers import rfc822_formatted_time
-from aiohttp.http import SERVER_SOFTWARE, HttpVersion11, RawRequestMessage
+from aiohttp.http import SERVER_SOFTWARE
 from aiohttp.web_urldispatcher import UrlMappingMatchInfo
 
 from sensorflow.web import problems
@@ -41,11 +41,6 @@ def prompt_routes(app: web.Application) -> dict[tuple[str, str], Prompt]:
             match.freeze()
             found[declared.method, declared.path] = Prompt(match, cast(Any, route.handler))
     return found
-
-
-def is_plain(message: RawRequestMessage) -> bool:
-    """Tell whether nothing about a request needs what only aiohttp's own way does."""
-    return message.version == HttpVersion11 and not message.upgrade and "Expect" not in message.headers
 
 
 _ALWAYS = "".join(

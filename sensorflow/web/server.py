@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import structlog
 from aiohttp import StreamReader, web
-from aiohttp.http import RawRequestMessage, StreamWriter
+from aiohttp.http import HttpVersion11, RawRequestMessage, StreamWriter
 from aiohttp.http_exceptions import ContentEncodingError
 from aiohttp.web_protocol import RequestHandler, _ErrInfo
 from uuid_utils import uuid7
@@ -23,7 +23,7 @@ from sensorflow.web import problems
 from sensorflow.web.bodies import packed_otherwise
 from sensorflow.web.guard import REQUEST_ID
 from sensorflow.web.problems import ProblemError
-from sensorflow.web.prompt import PROMPT, Answering, Prompt, head_of, is_plain
+from sensorflow.web.prompt import PROMPT, Answering, Prompt, head_of
 
 log = structlog.get_logger(__name__)
 
@@ -277,11 +277,15 @@ class _Server(web.Server):
         return _Protocol(self, self._limits, loop=self._loop, **self._kwargs)
 
     def prompt(self, message: RawRequestMessage | _ErrInfo, payload: StreamReader) -> Prompt | None:
-        """Return how a request is answered at once; None: it is for the task of its connection."""
+        """Return how a request is answered at once; None: it is for the task of its connection.
+
+        That one gets what has not come whole, and what only aiohttp's own way knows.
+        """
         if isinstance(message, _ErrInfo) or not payload.is_eof() or payload.exception() is not None:
             return None
-        prompt = self._prompt.get((message.method, message.path))
-        return prompt if prompt is not None and is_plain(message) else None
+        if message.version != HttpVersion11 or message.upgrade or "Expect" in message.headers:
+            return None
+        return self._prompt.get((message.method, message.path))
 
     def is_full(self, transport: asyncio.BaseTransport) -> bool:
         """Tell whether there is no room for a connection; the log is told when that begins."""

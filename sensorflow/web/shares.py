@@ -68,7 +68,7 @@ async def submit(request: web.Request, message: Message) -> Answer:
     Raises:
         SensorflowError: what is wrong with it.
     """
-    (answer,) = await submit_all(request, (message,))
+    (answer,) = await request.app[SHARES].submit_all(_sender(request), (message,))
     if isinstance(answer, SensorflowError):
         raise answer
     return answer

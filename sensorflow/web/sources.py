@@ -11,9 +11,7 @@ from sensorflow.web.schemas import ErrorPlace
 OWN_SOURCES = ("/hooks/", "/mqtt/", "/file/", "/http/", "/schedule/", "/pipelines/")
 
 
-def wrong_source(source: str) -> ErrorPlace | None:
-    """Return what is wrong with the source that a sender named; None where it may have it."""
-    if not source.startswith(OWN_SOURCES):
-        return None
+def foreign_source(source: str) -> ErrorPlace:
+    """Return what is wrong with a source that a sender named and that begins as one of the service's own."""
     expected = f"a source of the sender's own, which does not begin with {', '.join(OWN_SOURCES)}"
     return ErrorPlace(where="/source", expected=expected, found=shown(source))
