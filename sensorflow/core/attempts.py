@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from sensorflow.core import gates
 from sensorflow.core.commands import StopAttempt
 from sensorflow.core.errors import ConflictError, NotFoundError
 from sensorflow.core.ingest import read, take
@@ -213,14 +214,15 @@ class Attempts:
         return last is not None and last.generation == task.generation
 
     def _start(self, task: TaskRow) -> bool:
-        """Start the next attempt of a queued task; False where its inputs are not there any more."""
+        """Start the next attempt of a queued task; False where what it waited for is not there any more."""
         state, now = self.turn.state, self.turn.now
         pipeline = self.turn.definitions.pipelines[task.pipeline]
         definition = pipeline.tasks[task.task]
         run = state.run(task.run_id)
         assert run is not None, "a run with a queued task is stored"
         readiness = Readiness(self.turn.definitions, state, pipeline, run.partition, run.created_at, now)
-        if not (run.forced or self._has_begun(task) or readiness.holds(definition)):
+        held_back = gates.is_closed(state, pipeline, run.partition, now, forced=run.forced)
+        if not self._has_begun(task) and (held_back or not (run.forced or readiness.holds(definition))):
             self._put_back(pipeline, run, task)
             Runs(self.turn).settle(pipeline, run)
             return False
@@ -257,7 +259,7 @@ class Attempts:
         return True
 
     def _put_back(self, pipeline: PipelineDefinition, run: RunRow, task: TaskRow) -> None:
-        """Let a queued task wait again: what it was to read is not there any more."""
+        """Let a queued task wait again: what it waited for is not there any more."""
         row = task._replace(state=next_state(task.state, TaskEvent.INPUTS_GONE), queued_at=None)
         self.turn.state.put_task(row)
         Runs(self.turn).arm(pipeline, run)  # A clock that was set back may have taken an input's time back.

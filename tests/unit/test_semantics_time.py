@@ -519,6 +519,21 @@ def test_a_partition_goes_on_when_the_failure_before_it_is_marked_as_done() -> N
     assert [alert.resolved for alert in flow.alerts] == [False, True]
 
 
+def test_what_is_queued_waits_again_when_the_partition_before_it_is_opened_again() -> None:
+    options = {"sequential": True, "start": "2026-06-01", "late": LatePolicy.RERUN}
+    flow = service(pipeline("p", task("load", same("a")), **options))
+    flow.ready("a", "2026-06-01")
+    flow.end_all()
+    flow.send(PausePipeline(pipeline="p", paused=True))
+    flow.ready("a", "2026-06-02")
+    flow.ready("a", "2026-06-01")
+    flow.send(PausePipeline(pipeline="p", paused=False))
+    assert partitions_fired(flow) == ["2026-06-01", "2026-06-01"]
+    assert [wait.kind for wait in waits(flow, "p", "2026-06-02", "load")] == ["previous"]
+    flow.end(flow.running()[0])
+    assert partitions_fired(flow) == ["2026-06-01", "2026-06-01", "2026-06-02"]
+
+
 def test_sequential_without_partitions_makes_the_next_run_after_the_previous_has_ended() -> None:
     flow = service(
         pipeline("p", task("load", reads("w", Selection.LATEST)), partitioning=WHOLE, sequential=True),
