@@ -336,7 +336,11 @@ def _read_number(partitioning: Partitioning, text: str) -> int:
         there = written.replace(tzinfo=zone)
         if there.utcoffset() != (there.astimezone(UTC).astimezone(zone)).utcoffset():
             raise PartitionError(f'expected a time that the clock of {timezone} shows, found "{text}"')
-    return _number_of_day(grain, there.toordinal())
+    ordinal = there.toordinal()
+    # A clock that goes back over midnight shows a date for a while before its day begins.
+    if timezone != "UTC" and there.timestamp() < day_start(ordinal, timezone):
+        ordinal -= 1
+    return _number_of_day(grain, ordinal)
 
 
 # Numbers on the line of a grain

@@ -124,6 +124,10 @@ def test_grains_of_the_calendar_are_ordered_and_no_others() -> None:
         (daily(NEW_YORK), "2013-01-01T23:59:59", "2013-01-01"),
         (daily(NEW_YORK), "2013-11-03T01:30:00", "2013-11-03"),
         (daily(NEW_YORK), "2013-01-01T24:00", "2013-01-02"),
+        (daily("America/St_Johns"), "2010-11-07T02:30:30Z", "2010-11-06"),
+        (daily("America/St_Johns"), "2010-11-07T03:30:30Z", "2010-11-07"),
+        # Twice on the clock, which goes back from 00:01 to 23:01: the first is still of the day before.
+        (daily("America/St_Johns"), "2010-11-07T00:00:30", "2010-11-06"),
         (monthly("Asia/Tokyo"), "2013-02-01T00:00:00", "2013-02"),
         # Keys.
         (KEY, "order-1:2013/a=b+c.d_E", "order-1:2013/a=b+c.d_E"),
