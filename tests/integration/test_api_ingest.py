@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import aiohttp
 import pytest
@@ -99,6 +100,19 @@ async def test_ready_without_an_id_is_a_new_event_each_time(client: aiohttp.Clie
     for version in (1, 2):
         _, answer = await post(client, "/api/v1/ready", {"dataset": "orders", "partition": DAY})
         assert answer["events"][0]["arrivals"][0]["version"] == version
+
+
+async def test_ready_makes_an_event_of_the_dataset_with_what_the_body_says(
+    client: aiohttp.ClientSession,
+) -> None:
+    body = {"dataset": "orders", "partition": DAY, "time": "2026-03-09T01:00:00Z", "data": {"rows": 3}}
+    await post(client, "/api/v1/ready", body)
+    await post(client, "/api/v1/ready", {**body, "source": "/erp", "id": "one"})
+    (_, given), (_, own) = [await get(client, f"/api/v1/events/{seq}") for seq in (1, 2)]
+    assert (given["source"], UUID(given["id"]).version) == ("/ready/orders", 7)
+    assert (own["source"], own["id"]) == ("/erp", "one")
+    for event in (given, own):
+        assert (event["subject"], event["time"], event["data"]) == ("orders", body["time"], {"rows": 3})
 
 
 async def test_ready_of_a_dataset_without_partitions_has_no_partition_in_its_answer(

@@ -231,6 +231,16 @@ async def test_the_same_bytes_without_an_id_are_one_event(
     assert (status, answer["events"][0]["id"], answer["events"][0]["state"]) == (202, "k1", "accepted")
 
 
+async def test_of_several_headers_that_name_a_delivery_the_standard_one_counts(
+    client: aiohttp.ClientSession,
+) -> None:
+    named = {"Idempotency-Key": "k1", "X-GitHub-Delivery": "g1", "webhook-id": "w1"}
+    for expected in ("w1", "g1", "k1"):
+        _, answer = await send(client, "open", BODY, named)
+        assert answer["events"][0]["id"] == expected
+        named.popitem()
+
+
 async def test_a_shared_webhook_is_posted_to_by_its_name_alone(client: aiohttp.ClientSession) -> None:
     async with client.post("/hooks/anybody", data=b"[1]") as response:
         answer = await response.json()

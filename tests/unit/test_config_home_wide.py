@@ -61,6 +61,16 @@ def test_a_definition_anywhere_beats_what_readers_would_make_of_it() -> None:
     assert found.definitions.datasets["d"].partitioning == Partitioning(Grain.DAILY)
 
 
+def test_a_shared_dataset_is_in_utc_where_it_does_not_say() -> None:
+    found = compiled(
+        {
+            "pipelines/a.yaml": "timezone: America/New_York\ntasks: {t: {run: x, inputs: [{dataset: d, partitions: all}]}}",
+            "sensors/s.yaml": "datasets: {d: {partition: daily}}",
+        }
+    )
+    assert found.definitions.datasets["d"].partitioning == Partitioning(Grain.DAILY, "UTC")
+
+
 def test_the_same_definition_may_stand_in_two_files() -> None:
     text = "datasets: {d: {partition: weekly, complete: {parts: [a, b]}}}\ntasks: {t: {run: x}}"
     assert wrong({"pipelines/a.yaml": text, "pipelines/b.yaml": text}) == []

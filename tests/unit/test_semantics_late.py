@@ -560,6 +560,9 @@ def test_an_outputs_event_names_the_run_the_generation_and_the_task() -> None:
     run = run_of(flow, "p", DAY)
     (event,) = flow.started[-1].inputs["b"][DAY]["events"]
     assert (event["source"], event["id"]) == ("/pipelines/p", f"{run.id}/1/load/b")
+    stored = flow.store.reader.event(2)
+    assert stored is not None
+    assert (stored.event.subject, stored.event.data) == ("b", {})
 
 
 # Withdraw

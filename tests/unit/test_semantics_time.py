@@ -295,6 +295,22 @@ def test_expected_partitions_of_a_time_without_the_service_raise_their_alert_at_
     assert row.partitions == ("2026-06-02", "2026-06-03", "2026-06-04")
 
 
+def test_an_expectation_that_was_edited_is_a_new_one_and_raises_no_alert_for_older_partitions() -> None:
+    reads_w = pipeline("p", task("load", same("w")))
+    flow = service(reads_w, datasets=(dataset("w", expect=Expectation(after_s=DAY_S)),))
+    flow.send(Reviewed())
+    flow.pass_time(DAY_S - 60)
+    edited = dataset("w", expect=Expectation(after_s=3600.0))
+    flow.definitions = replace(flow.definitions, datasets={**flow.definitions.datasets, "w": edited})
+    flow.send(Reviewed())
+    flow.pass_time(0)
+    assert flow.alerts == [], "2026-06-02 was expected an hour after its end, before the edit"
+    flow.pass_time(60 + 3600)
+    row = flow.store.reader.open_alert("late/w")
+    assert row is not None
+    assert row.partitions == ("2026-06-03",)
+
+
 @pytest.mark.parametrize(
     ("day", "expected"),
     [
@@ -438,6 +454,29 @@ def test_a_restart_and_a_clock_that_jumps_neither_double_nor_skip_a_schedule_tim
     flow.pass_time(2 * 3600)
     assert partitions_fired(flow) == ["2026-06-02"]
     flow.pass_time(DAY_S)
+    assert partitions_fired(flow) == ["2026-06-02", "2026-06-03"]
+
+
+def test_a_schedule_that_was_edited_goes_by_its_new_times() -> None:
+    flow = service(pipeline("p", task("load"), schedule="0 2 * * *"))
+    flow.send(Reviewed())
+    edited = pipeline("p", task("load"), schedule="0 5 * * *")
+    flow.definitions = replace(flow.definitions, pipelines={"p": edited})
+    flow.send(Reviewed())
+    flow.pass_time(5 * 3600 - 1)
+    assert fired(flow) == []
+    flow.pass_time(1)
+    assert partitions_fired(flow) == ["2026-06-02"]
+
+
+def test_schedule_times_that_come_during_a_pause_make_their_runs_which_start_at_its_end() -> None:
+    flow = service(pipeline("p", task("load"), schedule="0 2 * * *"))
+    flow.send(Reviewed())
+    flow.send(PausePipeline(pipeline="p", paused=True))
+    flow.pass_time(2 * DAY_S)
+    assert [run_of(flow, "p", f"2026-06-0{day}").state for day in (2, 3)] == [RunState.RUNNING] * 2
+    assert fired(flow) == []
+    flow.send(PausePipeline(pipeline="p", paused=False))
     assert partitions_fired(flow) == ["2026-06-02", "2026-06-03"]
 
 
