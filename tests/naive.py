@@ -60,6 +60,8 @@ class Task:
     #: The datasets that its file named when the last attempt started.
     read: set[str] = field(default_factory=set)
     retry_at: float = 0.0
+    #: `read` and `consumed` of the last attempt that succeeded.
+    stands_on: tuple[set[str], dict[tuple[str, str], int]] = field(default_factory=lambda: (set(), {}))
     #: It was told to stop: however it ends, it does not go on.
     stopping: bool = False
     #: An attempt of this firing has started.
@@ -228,6 +230,8 @@ class Model:
         else:
             task.state = TaskState.QUEUED
         task.stopping = False
+        if state is AttemptState.SUCCEEDED:
+            task.stands_on = task.read, task.consumed
         if task.outdated and task.state in (TaskState.SUCCEEDED, TaskState.FAILED):
             task.outdated = False
             self._late(run, name)  # Before anything follows: what came while a generation went makes one.
@@ -349,6 +353,7 @@ class Model:
         if task.state in (TaskState.RUNNING, TaskState.SUCCEEDED, TaskState.SKIPPED):
             return False
         task.state = state
+        task.read, task.consumed = task.stands_on
         self._unblock_below(run, {name})
         if state is TaskState.SUCCEEDED:
             self._deliver(run, self.definitions.pipelines[run.pipeline].tasks[name])

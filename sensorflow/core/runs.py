@@ -13,8 +13,8 @@ from sensorflow.core.readiness import Readiness
 from sensorflow.core.retention import was_taken_back
 from sensorflow.core.selection import reading_range, reading_runs
 from sensorflow.core.standing import Standing, standing
-from sensorflow.core.state import FiringRow, RunRow, TaskRow, TimerRow
-from sensorflow.core.states import GOING, RunState, TaskEvent, TaskState, next_state, run_state
+from sensorflow.core.state import AttemptRow, FiringRow, RunRow, TaskRow, TimerRow
+from sensorflow.core.states import GOING, AttemptState, RunState, TaskEvent, TaskState, next_state, run_state
 from sensorflow.core.turn import Turn
 from sensorflow.core.vocabulary import Grain, LatePolicy, PipelineDefinition, Selection
 
@@ -151,13 +151,20 @@ class Runs:
         """Tell whether the task's last attempt took an older version of a partition than there is now."""
         if task.state not in (TaskState.SUCCEEDED, TaskState.RUNNING, TaskState.FAILED):
             return False
-        attempt = self.turn.state.attempt(task.run_id, task.task, task.attempts)
-        if attempt is None:
-            return False
-        if reached.row.dataset not in attempt.consumed:
+        attempt = self._last_reading(task)
+        if attempt is None or reached.row.dataset not in attempt.consumed:
             return False  # The file did not name this input when the attempt started.
         consumed = attempt.consumed[reached.row.dataset].get(reached.row.partition, 0)
         return reached.row.version > consumed or not reached.row.ready
+
+    def _last_reading(self, task: TaskRow) -> AttemptRow | None:
+        """Return the attempt whose versions a task stands on: of one that is done the last that succeeded."""
+        last = self.turn.state.attempt(task.run_id, task.task, task.attempts)
+        if last is None or task.state is not TaskState.SUCCEEDED or last.state is AttemptState.SUCCEEDED:
+            return last
+        # It was marked as done after its last attempt had failed.
+        all_ = [each for each in self.turn.state.attempts(task.run_id) if each.task == task.task]
+        return next((each for each in reversed(all_) if each.state is AttemptState.SUCCEEDED), None)
 
     def _go_on(
         self,
