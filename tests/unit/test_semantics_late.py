@@ -6,7 +6,16 @@ import pytest
 
 from sensorflow.core.errors import NotFoundError
 from sensorflow.core.explain import explain_run
-from sensorflow.core.messages import CancelRun, EventState, MakeRun, Redrive, RetryTasks, WithdrawPartition
+from sensorflow.core.messages import (
+    AttemptEnded,
+    CancelRun,
+    EventState,
+    MakeRun,
+    MarkTask,
+    Redrive,
+    RetryTasks,
+    WithdrawPartition,
+)
 from sensorflow.core.state import RunRow
 from sensorflow.core.states import AttemptState, RunState, TaskState
 from sensorflow.core.vocabulary import (
@@ -85,6 +94,28 @@ def test_an_arrival_that_a_task_went_without_by_any_is_late() -> None:
     flow.ready("a", DAY)
     flow.end_all()
     flow.ready("b", DAY)
+    assert run_of(flow, "p", DAY).stale is True
+
+
+def test_what_an_attempt_read_that_failed_is_not_consumed_by_a_task_that_is_marked_as_done() -> None:
+    flow = service(pipeline("p", task("load", same("a")), late=LatePolicy.RERUN))
+    flow.ready("a", DAY)
+    fail(flow, flow.running()[0])
+    run = run_of(flow, "p", DAY)
+    flow.send(MarkTask(run_id=run.id, task="load", state=TaskState.SUCCEEDED))
+    flow.ready("a", DAY)
+    assert (run_of(flow, "p", DAY).generation, len(flow.started)) == (1, 1)
+
+
+def test_the_versions_of_the_last_successful_attempt_are_consumed_though_a_later_one_failed() -> None:
+    flow = service(pipeline("p", task("load", same("a"))))
+    flow.ready("a", DAY)
+    flow.end_all()
+    make(flow, "p", DAY)
+    fail(flow, flow.running()[0])
+    flow.send(MarkTask(run_id=run_of(flow, "p", DAY).id, task="load", state=TaskState.SUCCEEDED))
+    assert run_of(flow, "p", DAY).stale is False
+    flow.ready("a", DAY)
     assert run_of(flow, "p", DAY).stale is True
 
 
@@ -215,10 +246,49 @@ def test_a_version_that_comes_for_a_failed_task_runs_it_again_only_under_rerun(
         fail(flow, order)
     flow.ready("a", DAY)
     run = run_of(flow, "p", DAY)
-    assert run.generation == generation
+    assert (run.generation, run.stale) == (generation, False)
     flow.end_all()
     again = sorted(order.task for order in flow.started[2:])
     assert again == (["join", "load", "other"] if policy is LatePolicy.RERUN else [])
+
+
+def test_what_was_cancelled_is_not_run_by_the_next_generation_of_others() -> None:
+    flow = service(pipeline("p", task("load", same("a")), task("other", same("b")), late=LatePolicy.RERUN))
+    flow.ready("a", DAY)
+    flow.end_all()
+    flow.send(CancelRun(run_id=run_of(flow, "p", DAY).id))
+    flow.ready("a", DAY)
+    flow.end_all()
+    assert [(order.task, order.generation) for order in flow.started] == [("load", 1), ("load", 2)]
+    assert flow.task_states("p", DAY) == {"load": TaskState.SUCCEEDED, "other": TaskState.CANCELLED}
+
+
+def crash(flow: VirtualService) -> None:
+    """Let the service die under the one attempt that runs."""
+    (order,) = flow.running()
+    ended = AttemptEnded(
+        run_id=order.run_id,
+        task=order.task,
+        number=order.number,
+        state=AttemptState.INTERRUPTED,
+        crashed=True,
+    )
+    flow.send(ended)
+
+
+def test_a_next_generation_has_its_retries_and_its_crashes_anew() -> None:
+    once = RetryPolicy(max=1, delay_s=5, jitter=0)
+    flow = service(pipeline("p", task("load", same("a"), retries=once), late=LatePolicy.RERUN))
+    for _ in range(2):
+        flow.ready("a", DAY)
+        for _ in range(4):
+            crash(flow)
+        fail(flow, flow.running()[0])
+        assert flow.task_states("p", DAY) == {"load": TaskState.RETRYING}
+        flow.pass_time(5)
+        crash(flow)
+        flow.end_all()
+    assert run_of(flow, "p", DAY).generation == 2
 
 
 def test_a_version_that_came_while_the_attempt_ran_that_failed_makes_the_next_generation() -> None:
