@@ -177,6 +177,14 @@ def test_partitions_before_the_start_are_not_asked_for() -> None:
     assert fired(flow) == [("mean", "2026-06-02")]
 
 
+def test_what_lies_before_the_start_is_not_asked_for_by_an_offset_either() -> None:
+    before = reads("b", Selection.OFFSET, count=-1)
+    flow = service(pipeline("p", task("diff", same("a"), before), start="2026-06-01"))
+    flow.ready("a", "2026-06-02")
+    flow.ready("a", "2026-06-01")
+    assert fired(flow) == [("diff", "2026-06-01")]
+
+
 def test_at_least_is_enough_and_says_so_before() -> None:
     flow = service(
         pipeline("p", task("load", reads("h", Selection.ALL, at_least=2))), datasets=(dataset("h", HOURLY),)
@@ -443,6 +451,19 @@ def test_a_free_worker_takes_the_highest_priority_first_then_the_oldest() -> Non
         ("urgent", "2026-06-02"),
         ("slow", "2026-06-02"),
     ]
+
+
+def test_a_free_worker_takes_the_highest_priority_of_all_pipelines() -> None:
+    flow = service(
+        pipeline("p", task("busy", same("c")), task("slow", same("a"))),
+        pipeline("q", task("urgent", same("b"), priority=5)),
+        workers=1,
+    )
+    for name in "cab":
+        flow.ready(name, "2026-06-01")
+        flow.pass_time(1)
+    flow.end_all()
+    assert [name for name, _ in fired(flow)] == ["busy", "urgent", "slow"]
 
 
 def test_concurrency_and_active_runs_hold_tasks_back_and_why_says_so() -> None:

@@ -141,6 +141,17 @@ def test_failed_retries_only_what_has_failed_in_its_generation() -> None:
     assert flow.run_of("p", DAYS[2]) is None
 
 
+def test_failed_retries_what_was_cancelled_in_a_failed_run_as_a_retry_does() -> None:
+    flow = service(pipeline("p", task("bad", same("a")), task("slow", same("a"))))
+    flow.ready("a", DAYS[0])
+    bad, slow = flow.running()
+    fail(flow, bad)
+    flow.send(CancelRun(run_id=bad.run_id))
+    flow.end(slow, AttemptState.CANCELLED)
+    backfill(flow, only=Only.FAILED)
+    assert sorted(order.task for order in flow.running()) == ["bad", "slow"]
+
+
 def test_all_runs_every_one_again_a_running_one_after_its_end() -> None:
     flow = service(pipeline("p", task("load", same("a"))))
     flow.ready("a", DAYS[0])

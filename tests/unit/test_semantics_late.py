@@ -621,6 +621,17 @@ def test_an_output_has_its_pipelines_partition_or_none() -> None:
     assert flow.store.reader.partition("w", "") is not None
 
 
+def test_an_output_is_an_arrival_of_all_parts() -> None:
+    flow = service(
+        pipeline("p", task("load", same("a"), outputs=("b",))),
+        pipeline("q", task("read", same("b"))),
+        datasets=(dataset("b", parts=("x", "y")),),
+    )
+    flow.ready("a", DAY)
+    flow.end_all()
+    assert fired(flow) == [("load", DAY), ("read", DAY)]
+
+
 def test_an_outputs_event_names_the_run_the_generation_and_the_task() -> None:
     flow = service(
         pipeline("p", task("load", same("a"), outputs=("b",))), pipeline("q", task("read", same("b")))
@@ -723,6 +734,21 @@ def test_a_redrive_adds_only_arrivals_that_are_new() -> None:
     assert partitions_fired(flow) == [DAY, "2026-06-02"]
     with pytest.raises(NotFoundError):
         flow.send(Redrive(seq=999))
+
+
+def test_an_event_with_an_arrival_stays_accepted_though_no_rule_reads_it_any_more() -> None:
+    flow = service(
+        pipeline("p", task("load", same("a"))),
+        sensors=(mqtt_sensor(Rule(dataset="a", partition="data.day")),),
+    )
+    receipt = receive(flow, seen({"day": DAY}))
+    broken = mqtt_sensor(Rule(dataset="a", partition="data.date"))
+    flow.definitions = replace(flow.definitions, sensors={("p", "s"): broken})
+    flow.send(Redrive(seq=receipt.seq))
+    stored = flow.store.reader.event(receipt.seq)
+    assert stored is not None
+    assert stored.state is EventState.ACCEPTED
+    assert stored.reason is not None and "data.date" in stored.reason
 
 
 def test_an_event_that_some_rules_could_not_read_is_accepted_and_names_them() -> None:

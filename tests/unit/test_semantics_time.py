@@ -251,6 +251,17 @@ def test_one_alert_lists_all_missing_partitions_of_a_dataset_and_ends_with_the_l
     assert [alert.resolved for alert in flow.alerts] == [False, True]
 
 
+def test_of_what_is_expected_a_part_is_not_enough() -> None:
+    parts = dataset("w", parts=("x", "y"), expect=Expectation(after_s=60.0))
+    flow = service(pipeline("p", task("load", same("w"))), datasets=(parts,))
+    flow.send(Reviewed())
+    flow.ready("w", "2026-06-02", part="x")
+    flow.pass_time(60)
+    assert [alert.partitions for alert in flow.alerts] == [("2026-06-02",)]
+    flow.ready("w", "2026-06-02", part="y")
+    assert [alert.resolved for alert in flow.alerts] == [False, True]
+
+
 def test_what_is_there_in_time_raises_no_alert() -> None:
     flow = service(
         pipeline("p", task("load", same("w"))), datasets=(dataset("w", expect=Expectation(after_s=3600.0)),)
@@ -488,6 +499,17 @@ def test_a_schedule_without_partitions_makes_a_run_each_time() -> None:
         flow.pass_time(3600)
         flow.end_all()
     assert len({order.run_id for order in flow.started}) == 3
+
+
+def test_a_schedule_without_partitions_makes_a_run_after_a_failed_one_and_none_beside_one_that_goes() -> None:
+    flow = service(pipeline("p", task("load"), partitioning=WHOLE, schedule="0 * * * *"))
+    flow.clock.advance(1800)
+    flow.send(Reviewed())
+    flow.pass_time(2 * 3600)
+    assert len(flow.started) == 1
+    fail(flow, flow.started[0])
+    flow.pass_time(3600)
+    assert len({order.run_id for order in flow.started}) == 2
 
 
 def test_a_scheduled_run_without_partitions_waits_for_news_of_every_input() -> None:
