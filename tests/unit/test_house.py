@@ -49,6 +49,24 @@ def test_every_make_command_that_is_told_is_a_target(document: str) -> None:
     assert set(told) <= targets
 
 
+def test_every_test_that_the_page_of_rules_names_is_there() -> None:
+    named = re.findall(r"`([\w/.]+)::(\w+)`", (ROOT / "tests" / "RULES.md").read_text())
+    files = {file: (ROOT / "tests" / file).read_text() for file, _ in named}
+    assert len(named) > 200
+    assert [
+        f"{file}::{name}"
+        for file, name in named
+        if not re.search(rf"^(async )?def {name}\(", files[file], flags=re.MULTILINE)
+    ] == []
+
+
+def test_each_row_of_what_peers_get_wrong_has_its_test() -> None:
+    text = (ROOT / "tests" / "unit" / "test_product_rows.py").read_text()
+    _, *rows = re.split(r"^# (\d+)$", text, flags=re.MULTILINE)
+    assert rows[::2] == [str(number) for number in range(1, 21)]
+    assert all("def test_" in tests for tests in rows[1::2])
+
+
 def test_the_readme_shows_the_demos_terminal() -> None:
     (picture,) = re.findall(r"!\[The demo's terminal: [^]]*\]\(([^)]+)\)", (ROOT / "README.md").read_text())
     assert "week_in_review" in (ROOT / picture).read_text()
