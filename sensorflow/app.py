@@ -276,6 +276,7 @@ def _api(serving: Running, settings: Settings, host: str, clock: SystemClock) ->
         definitions=lambda: service.definitions,
         submit=service.submit,
         submit_all=service.submit_all,
+        submit_each=service.submit_each,
         reload=serving.reload,
         with_texts=lambda texts: serving.home.with_texts(texts, os.environ),
         would_see=would_see,

@@ -144,6 +144,17 @@ class Service:
         self._put(_Letter(messages, answered, self._clock.monotonic()))
         return await answered
 
+    async def submit_each(self, messages: Sequence[Message]) -> list[Outcome]:
+        """As `submit_all` for messages that need not be in one commit, so that many of them hold up nobody.
+
+        Raises:
+            OverloadedError, UnavailableError: they are not all stored.
+        """
+        answers: list[Outcome] = []
+        for begin in range(0, len(messages), GROUP):
+            answers += await self.submit_all(messages[begin : begin + GROUP])
+        return answers
+
     def post(self, message: Message) -> None:
         """Put a message of the service's own (an attempt's end) into the inbox; never refused.
 

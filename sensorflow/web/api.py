@@ -33,7 +33,9 @@ class Api:
     #: The definitions of now; a reload replaces them.
     definitions: Callable[[], Definitions]
     submit: Callable[[Message], Awaitable[Answer]]
+    #: All in one commit; and where that need not be.
     submit_all: Callable[[Sequence[Message]], Awaitable[Sequence[Answer | SensorflowError]]]
+    submit_each: Callable[[Sequence[Message]], Awaitable[Sequence[Answer | SensorflowError]]]
     #: Reads the home's files again and says what is served now. Raises DefinitionsError: the old ones stay.
     reload: Callable[[], Awaitable[Mapping[str, object]]]
     #: What the definitions would be if files of the home had these texts; None: were not there. Asked from a

@@ -166,7 +166,7 @@ async def _many(request: web.Request, kind: str, *, atomic: bool) -> web.Respons
     batch = _Batch(read(await read_body(request, api.batch_limit)), own)
     if batch.invalid and (atomic or not batch.messages):
         raise batch.refusal()
-    told = await submit_all(request, batch.messages) if batch.messages else ()
+    told = await submit_all(request, batch.messages, together=atomic) if batch.messages else ()
     return receipts_answer(batch.answers(told))
 
 

@@ -24,13 +24,16 @@ class Shares:
         self._waiting: dict[str, int] = {}
 
     async def submit_all(
-        self, sender: str, messages: Sequence[Message]
+        self, sender: str, messages: Sequence[Message], *, together: bool
     ) -> Sequence[Answer | SensorflowError]:
         """Put messages into the inbox and return their answers, unless the sender's share is used up.
 
+        Args:
+            together: In one commit.
+
         Raises:
-            ProblemError: 429, it is.
-            SensorflowError: nothing of them is stored.
+            ProblemError: 429, it is; nothing of them is stored.
+            SensorflowError: they are not all stored; where they are to be in one commit, none is.
         """
         number = len(messages)
         waiting = self._waiting.get(sender, 0)
@@ -43,7 +46,7 @@ class Shares:
             )
         self._waiting[sender] = waiting + number
         try:
-            return await self._api.submit_all(messages)
+            return await (self._api.submit_all if together else self._api.submit_each)(messages)
         finally:
             left = self._waiting[sender] - number
             if left:
@@ -56,10 +59,10 @@ SHARES = web.AppKey("shares", Shares)
 
 
 def submit_all(
-    request: web.Request, messages: Sequence[Message]
+    request: web.Request, messages: Sequence[Message], *, together: bool
 ) -> Awaitable[Sequence[Answer | SensorflowError]]:
     """Put what a request brings into the inbox, as far as its sender's share goes; one answer each."""
-    return request.app[SHARES].submit_all(_sender(request), messages)
+    return request.app[SHARES].submit_all(_sender(request), messages, together=together)
 
 
 async def submit(request: web.Request, message: Message) -> Answer:
@@ -68,7 +71,7 @@ async def submit(request: web.Request, message: Message) -> Answer:
     Raises:
         SensorflowError: what is wrong with it.
     """
-    (answer,) = await request.app[SHARES].submit_all(_sender(request), (message,))
+    (answer,) = await request.app[SHARES].submit_all(_sender(request), (message,), together=True)
     if isinstance(answer, SensorflowError):
         raise answer
     return answer

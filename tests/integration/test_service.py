@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, closing
 from dataclasses import replace
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ from sensorflow.core.vocabulary import (
     TaskDefinition,
 )
 from sensorflow.ports import AttemptKey, StoreError
-from sensorflow.service import Service
+from sensorflow.service import GROUP, Service
 from sensorflow.store.sqlite import SqliteStore
 
 DAILY = Partitioning(Grain.DAILY)
@@ -203,6 +204,18 @@ async def test_a_batch_is_one_commit_with_an_answer_each(tmp_path: Path) -> None
         assert isinstance(answers[1], NotFoundError)
         assert isinstance(answers[2], Receipt)
         assert answers[2].state is EventState.DUPLICATE
+
+
+async def test_many_that_need_not_be_in_one_commit_let_others_in_between(tmp_path: Path) -> None:
+    days = [(date(2000, 1, 1) + timedelta(days=number)).isoformat() for number in range(2 * GROUP + 1)]
+    async with serving(tmp_path / "state.db") as (service, _, store):
+        many = asyncio.create_task(service.submit_each([ready(day) for day in days]))
+        await asyncio.sleep(0)
+        assert isinstance(await service.submit(ready("2026-06-01")), Receipt)
+        assert not many.done()
+        answers = await many
+        assert [each.arrivals[0].partition for each in answers] == days  # type: ignore[union-attr]
+        assert store.reader.last_seq() == len(days) + 1
 
 
 async def test_a_message_that_cannot_be_decided_harms_no_other(tmp_path: Path) -> None:

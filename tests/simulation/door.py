@@ -123,6 +123,7 @@ def _api(world: World, service: Service) -> Api:
         definitions=lambda: service.definitions,
         submit=service.submit,
         submit_all=service.submit_all,
+        submit_each=service.submit_each,
         reload=reload,
         with_texts=lambda texts: service.definitions,
         would_see=lambda *_: None,  # type: ignore[arg-type, return-value]
