@@ -143,43 +143,45 @@ class _Protocol(RequestHandler):
             self._step(request, prompt.handler(request))
 
     def _step(self, request: web.Request, answering: Answering) -> None:
-        """Let a handler go on until it waits, or answer what it returns."""
+        """Let a handler go on until it waits, or send what it returns."""
         try:
             waits_for = answering.send(None)
+            waits_for._asyncio_future_blocking = False  # As a task does that takes over a future.
+            waits_for.add_done_callback(partial(self._stepped, request, answering))
         except StopIteration as ended:
             self._end_at_once(request, ended.value)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - a fault of ours, as aiohttp tells it
             self.log_exception("Unhandled exception", exc_info=error)
             self.force_close()
             self._end_at_once(request, None)
-        else:
-            waits_for._asyncio_future_blocking = False  # As a task does that takes over a future.
-            waits_for.add_done_callback(partial(self._stepped, request, answering))
 
     def _stepped(self, request: web.Request, answering: Answering, _: "asyncio.Future[Any]") -> None:
         self._step(request, answering)
         self._go_on()
 
     def _end_at_once(self, request: web.Request, response: web.Response | None) -> None:
-        if self.transport is not None and response is not None:
-            last = not request.keep_alive or response.keep_alive is False
-            body = response.body
-            assert isinstance(body, bytes | bytearray), "what is answered at once is made whole"
-            head = head_of(response, request[REQUEST_ID], len(body), last=last)
-            if len(body) <= _SMALL:
-                self.transport.write(head + body)
-            else:  # Not copied once more.
-                self.transport.write(head)
-                self.transport.write(body)
-            if last:
-                self.force_close()
         self._at_once = self._request_in_progress = False
-        if self._handler_waiter is not None:
+        if response is not None and self.transport is not None:
+            self._send(self.transport, request, response)
+        if self._handler_waiter is not None and not self._handler_waiter.done():
             self._handler_waiter.set_result(None)
         if not self._force_close:
             self._next_keepalive_close_time = self._loop.time() + _KEEPALIVE_S
             if self._keepalive_handle is None:
                 self._process_keepalive()
+
+    def _send(self, transport: asyncio.Transport, request: web.Request, response: web.Response) -> None:
+        body = response.body
+        assert isinstance(body, bytes | bytearray), "what is answered at once is made whole"
+        last = not request.keep_alive or response.keep_alive is False
+        head = head_of(response, request[REQUEST_ID], len(body), last=last)
+        if len(body) <= _SMALL:
+            transport.write(head + body)
+        else:  # Not copied once more.
+            transport.write(head)
+            transport.write(body)
+        if last:
+            self.force_close()
 
     def _process_keepalive(self) -> None:
         if self._at_once:
