@@ -100,7 +100,10 @@ async def read_body(request: web.Request, limit: int) -> bytes:
     Raises:
         ProblemError: 413, it has more bytes than `limit`; 400, it is not packed as it says; 408, it
             comes too slowly; 503, others that are as large have taken all the room.
+        ConnectionError: its sender has hung up.
     """
+    if request.transport is None:  # aiohttp would take it for a fault of ours.
+        raise ConnectionResetError("its sender has hung up")
     there = body_there(request, limit)
     if there is not None:
         return there

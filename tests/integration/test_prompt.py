@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from sensorflow.app import Running
+from sensorflow.web.server import _Server
 from tests.serving import SECRETS, make_home, serving
 
 PATIENCE_S = 20.0
@@ -212,7 +213,28 @@ async def test_who_hangs_up_meanwhile_harms_nobody(
     other.writer.close()
     events = service.store.listing.events(after=0, dataset=None, state=None, limit=500)
     assert {row.event.id for row in events} >= {"1", "3"}
-    assert not re.search("Traceback|exception", capfd.readouterr().err)
+    assert not re.search("Traceback|exception", "".join(capfd.readouterr()))
+
+
+async def test_who_hangs_up_before_anybody_reads_the_body_is_no_fault_of_ours(
+    service: Running, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    made: list[Any] = []
+    make = _Server.__call__
+    monkeypatch.setattr(_Server, "__call__", lambda server: made.append(make(server)) or made[-1])
+    host, port = service.url.removeprefix("http://").split(":")
+    gone, other = [Line(*await asyncio.open_connection(host, int(port))) for _ in range(2)]
+    assert (await gone.asked(request(EVENTS, event(1))))[0] == "HTTP/1.1 202 Accepted"
+    protocol, transport = made[0], made[0].transport
+    protocol.data_received(request(EVENTS, event(2))[:-10])
+    await asyncio.sleep(0)  # Its task is made, and has not begun.
+    protocol.connection_lost(None)
+    transport.abort()
+    assert (await other.asked(request(EVENTS, event(3))))[0] == "HTTP/1.1 202 Accepted"
+    for line in (gone, other):
+        line.writer.close()
+    told = capfd.readouterr()
+    assert "a request failed" not in told.out + told.err
 
 
 async def test_a_connection_is_not_idle_while_its_answer_waits_for_the_disk(
