@@ -109,6 +109,8 @@ class _Protocol(RequestHandler):
         for timer in (self._timer, self._stalled):
             if timer is not None:
                 timer.cancel()
+        if self._waiter is not None and self._waiter.done() and self._task_handler is not None:
+            self._task_handler.cancel()  # It was woken for a request, and would miss what goes now.
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
