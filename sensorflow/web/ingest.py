@@ -1,6 +1,7 @@
 """The doors for what upstream systems tell: `POST /api/v1/ready` and `/api/v1/events`."""
 
-from collections.abc import Awaitable, Iterable, Iterator, Sequence
+import asyncio
+from collections.abc import Awaitable, Iterator, Sequence
 from http import HTTPStatus
 from io import BytesIO
 from json.encoder import encode_basestring as quoted
@@ -35,7 +36,7 @@ from sensorflow.web.sources import OWN_SOURCES, foreign_source
 STRUCTURED = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
 LINES = "application/x-ndjson"
-#: Of so many members an answer is written at once.
+#: So many members are read at a stretch, and of so many an answer is written at once.
 _PIECE = 1_000
 
 routes = Routes("Telling it")
@@ -162,8 +163,12 @@ async def _many(request: web.Request, kind: str, *, atomic: bool) -> web.Respons
     api = request.app[API]
     own = caller_of(request).datasets(api.definitions())
     read = _read_lines if kind == LINES else _read_batch
+    batch = _Batch(own)
     # The body is not kept: beside its events and their answers it would take as much again.
-    batch = _Batch(read(await read_body(request, api.batch_limit)), own)
+    for number, (place, found) in enumerate(read(await read_body(request, api.batch_limit)), start=1):
+        batch.add(place, found)
+        if number % _PIECE == 0:
+            await asyncio.sleep(0)  # Others have their turn.
     if batch.invalid and (atomic or not batch.messages):
         raise batch.refusal()
     told = await submit_all(request, batch.messages, together=atomic) if batch.messages else ()
@@ -173,18 +178,19 @@ async def _many(request: web.Request, kind: str, *, atomic: bool) -> web.Respons
 class _Batch:
     """What a body with many members brings."""
 
-    def __init__(
-        self, members: Iterable[tuple[int, Event | NoEventError]], own: frozenset[str] | None
-    ) -> None:
+    def __init__(self, own: frozenset[str] | None) -> None:
         self.messages: list[Observed] = []
         self.invalid: dict[int, NoEventError] = {}
+        self._own = own
         self._places: list[int] = []
-        for place, found in members:
-            if isinstance(found, NoEventError):
-                self.invalid[place] = found
-            else:
-                self.messages.append(Observed(found, None, own))
-                self._places.append(place)
+
+    def add(self, place: int, found: Event | NoEventError) -> None:
+        """Add the member of a place."""
+        if isinstance(found, NoEventError):
+            self.invalid[place] = found
+        else:
+            self.messages.append(Observed(found, None, self._own))
+            self._places.append(place)
 
     def refusal(self) -> ProblemError:
         """Return the answer where nothing of it is stored."""

@@ -22,7 +22,7 @@ class Prompt(NamedTuple):
     """A route that is answered at once, as the router would find it."""
 
     match: UrlMappingMatchInfo
-    #: It awaits nothing but futures, and asks for no task.
+    #: It awaits nothing but futures and turns of the loop, and asks for no task.
     handler: Callable[[web.Request], Answering]
 
 

@@ -148,6 +148,9 @@ class _Protocol(RequestHandler):
         """Let a handler go on until it waits, or send what it returns."""
         try:
             waits_for = answering.send(None)
+            if waits_for is None:  # It lets others have their turn.
+                self._loop.call_soon(self._stepped, request, answering, None)
+                return
             waits_for._asyncio_future_blocking = False  # As a task does that takes over a future.
             waits_for.add_done_callback(partial(self._stepped, request, answering))
         except StopIteration as ended:
@@ -157,7 +160,7 @@ class _Protocol(RequestHandler):
             self.force_close()
             self._end_at_once(request, None)
 
-    def _stepped(self, request: web.Request, answering: Answering, _: "asyncio.Future[Any]") -> None:
+    def _stepped(self, request: web.Request, answering: Answering, _: "asyncio.Future[Any] | None") -> None:
         self._step(request, answering)
         self._go_on()
 

@@ -165,6 +165,22 @@ async def test_requests_that_come_together_are_answered_in_their_order(line: Lin
     assert ids == [str(number) for number in range(200) if number not in (50, 60, 90)]
 
 
+async def test_others_have_their_turn_while_a_batch_is_read(
+    line: Line, service: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sensorflow.web.ingest._PIECE", 1)
+    host, port = service.url.removeprefix("http://").split(":")
+    other = Line(*await asyncio.open_connection(host, int(port)))
+    lines = request(EVENTS, b"\n".join(json.dumps(event(number)).encode() for number in range(50)))
+    line.writer.write(lines.replace(b"application/cloudevents+json", b"application/x-ndjson"))
+    other.writer.write(request(EVENTS, event(50)))
+    _, _, told = await other.answer()
+    assert [each["seq"] for each in told["events"]] == [1]
+    _, _, told = await line.answer()
+    assert [each["seq"] for each in told["events"]] == list(range(2, 52))
+    other.writer.close()
+
+
 async def test_a_connection_ends_when_its_client_says_so(line: Line) -> None:
     _, headers, _ = await line.asked(request(EVENTS, event(1), "Connection: close"))
     assert headers["Connection"] == "close" and await line.is_closed()
