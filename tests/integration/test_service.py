@@ -33,6 +33,7 @@ from sensorflow.core.vocabulary import (
     DatasetInput,
     Event,
     Grain,
+    HttpCall,
     Partitioning,
     PipelineDefinition,
     RetryPolicy,
@@ -189,6 +190,26 @@ async def test_a_restart_puts_interrupted_attempts_back_and_fires_nothing_else(t
         attempt = store.reader.attempt(second.run_id, "load", 1)
         assert attempt is not None
         assert attempt.state is AttemptState.INTERRUPTED
+
+
+async def test_a_restart_leaves_alone_what_waits_for_a_callback_by_a_token_that_is_on_disk(
+    tmp_path: Path,
+) -> None:
+    pipeline = DEFINITIONS.pipelines["p"]
+    call = replace(pipeline.tasks["load"], action=HttpCall(url="http://127.0.0.1:9/", callback=True))
+    calling = replace(DEFINITIONS, pipelines={"p": replace(pipeline, tasks={"load": call})})
+    async with serving(tmp_path / "state.db", calling) as (service, recorder, store):
+        await service.submit(ready("2026-06-01"))
+        first = await recorder.orders.get()
+        assert first.token is not None
+        assert store.reader.attempt_of(first.token) is not None
+    async with serving(tmp_path / "state.db", calling) as (service, recorder, store):
+        await service.submit(ready("2026-06-02"))
+        assert (await recorder.orders.get()).partition == "2026-06-02"
+        assert (recorder.rescued, recorder.orders.empty()) == ([], True)
+        attempt = store.reader.attempt_of(first.token)
+        assert attempt is not None
+        assert attempt.state is AttemptState.RUNNING
 
 
 async def test_what_is_wrong_with_a_message_is_its_senders_answer(tmp_path: Path) -> None:
