@@ -147,8 +147,12 @@ def test_ignore_leaves_no_mark() -> None:
     flow.ready("a", DAY)
     flow.end_all()
     flow.ready("a", DAY)
+    flow.ready("b", DAY)
+    flow.end_all()
+    flow.ready("a", DAY)
     run = run_of(flow, "p", DAY)
-    assert (run.stale, run.generation, len(flow.started)) == (False, 1, 1)
+    assert (run.state, run.stale, run.generation) == (RunState.SUCCEEDED, False, 1)
+    assert [order.task for order in flow.started] == ["load", "slow"]
 
 
 def test_stale_is_the_mark_until_the_next_generation() -> None:
