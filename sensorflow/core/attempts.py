@@ -221,7 +221,8 @@ class Attempts:
         run = state.run(task.run_id)
         assert run is not None, "a run with a queued task is stored"
         readiness = Readiness(self.turn.definitions, state, pipeline, run.partition, run.created_at, now)
-        held_back = gates.is_closed(state, pipeline, run.partition, now, forced=run.forced)
+        # Its time has come once; that the clock was set back since takes nothing of that back.
+        held_back = gates.unfinished_before(state, pipeline, run.partition) is not None
         if not self._has_begun(task) and (held_back or not (run.forced or readiness.holds(definition))):
             self._put_back(pipeline, run, task)
             Runs(self.turn).settle(pipeline, run)

@@ -20,11 +20,9 @@ def closed(
     time = None if forced else begins_at(pipeline, partition)
     if time is not None and time > now:
         yield ("time", time)
-    previous = preceding(pipeline, partition)
+    previous = unfinished_before(state, pipeline, partition)
     if previous is not None:
-        before = state.run_of(pipeline.name, previous) or state.past_run(pipeline.name, previous)
-        if before is None or before.state is not RunState.SUCCEEDED:
-            yield ("previous", previous)
+        yield ("previous", previous)
 
 
 def is_closed(
@@ -34,6 +32,15 @@ def is_closed(
     if pipeline.schedule is None and not pipeline.sequential:
         return False
     return any(closed(state, pipeline, partition, now, forced=forced))
+
+
+def unfinished_before(state: State, pipeline: PipelineDefinition, partition: str) -> str | None:
+    """Return the partition before, whose success the run waits for, where it has not succeeded."""
+    previous = preceding(pipeline, partition)
+    if previous is None:
+        return None
+    before = state.run_of(pipeline.name, previous) or state.past_run(pipeline.name, previous)
+    return None if before is not None and before.state is RunState.SUCCEEDED else previous
 
 
 def begins_at(pipeline: PipelineDefinition, partition: str) -> float | None:

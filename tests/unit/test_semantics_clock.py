@@ -109,6 +109,16 @@ def test_a_schedule_time_that_the_clock_shows_twice_fires_once() -> None:
     assert fired(flow) == [("tick", "2026-06-02T23Z")]
 
 
+def test_what_was_queued_at_its_schedule_time_stays_queued_when_the_clock_is_set_back() -> None:
+    flow = hourly("10 * * * *")
+    flow.workers = 0
+    flow.pass_time(11 * 60)
+    set_clock(flow, -HOUR_S)
+    flow.workers = 1
+    flow.pass_time(0)
+    assert fired(flow) == [("tick", "2026-06-02T23Z")]
+
+
 def test_a_clock_that_leaps_over_two_days_counts_as_a_stop() -> None:
     flow = hourly("10 * * * *")
     set_clock(flow, 48 * HOUR_S)
