@@ -16,9 +16,8 @@ from typing import Any, TypeAlias
 from bench.events import SINGLE
 from bench.services import sensorflow, written
 
-#: A run of `orders` waits for two inputs of which one is there; `history` is told of 28 partitions again.
-PIPELINES = {
-    "pipelines/orders.yaml": """\
+#: A run of `orders` waits for two inputs of which one is there.
+_ORDERS = """\
 name: orders
 paused: true
 partition: key
@@ -26,9 +25,10 @@ sensors:
   paid: {type: events, match: {type: [paid]}, partition: data.key, dataset: paid}
   packed: {type: events, match: {type: [packed]}, partition: data.key, dataset: packed}
 tasks:
-  ship: {inputs: [paid, packed], run: ["true"]}
-""",
-    "pipelines/history.yaml": """\
+"""
+_SHIP = '  ship{}: {{inputs: [paid, packed], run: ["true"]}}\n'
+#: It is told of 28 partitions again and again.
+_HISTORY = """\
 name: history
 paused: true
 partition: key
@@ -36,8 +36,7 @@ sensors:
   seen: {type: events, match: {type: [seen]}, partition: data.key, dataset: seen}
 tasks:
   count: {inputs: [seen], run: ["true"]}
-""",
-}
+"""
 PARTITIONS = 28
 
 Value: TypeAlias = Any
@@ -66,9 +65,17 @@ def event(kind: str, key: str, identity: str) -> bytes:
     return json.dumps({**head, "data": {"key": key, "rows": 1200}}).encode()
 
 
-def make_store(home: Path, *, waiting_runs: int = 0, history: int = 0, random_ids: bool = False) -> Path:
-    """Make a home whose store has so many waiting runs and so many events behind it, and return it."""
-    path = written(home, PIPELINES) / ".sensorflow" / "state.db"
+def make_store(
+    home: Path, *, waiting_runs: int = 0, tasks: int = 1, history: int = 0, random_ids: bool = False
+) -> Path:
+    """Make a home whose store has so many waiting runs of so many tasks and so many events behind it.
+
+    Returns:
+        The home.
+    """
+    orders = _ORDERS + "".join(map(_SHIP.format, range(tasks)))
+    files = {"pipelines/orders.yaml": orders, "pipelines/history.yaml": _HISTORY}
+    path = written(home, files) / ".sensorflow" / "state.db"
     originals = []
     with sensorflow(home) as (port, _):
         for number in range(PARTITIONS):
