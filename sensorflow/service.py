@@ -138,7 +138,8 @@ class Service:
         """
         if self.trouble is not None:
             raise UnavailableError(f"it could not be stored: {self.trouble}")
-        if self._waiting and self._waiting + len(messages) > INBOX:
+        # One message may be larger than all; what only waits to go with the next group is nobody's turn.
+        if self._arrived.is_set() and self._waiting + len(messages) > INBOX:
             raise OverloadedError(f"{self._waiting} messages wait already; send it again later")
         answered: asyncio.Future[list[Outcome]] = asyncio.get_running_loop().create_future()
         self._put(_Letter(messages, answered, self._clock.monotonic()))

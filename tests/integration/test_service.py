@@ -341,6 +341,18 @@ async def test_a_read_that_fails_behind_a_commit_ends_nothing_and_delays_no_time
         assert failed
 
 
+async def test_a_start_that_waits_for_the_next_group_fills_no_inbox(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service_module, "INBOX", 2)
+    async with serving(tmp_path / "state.db") as (service, _, _):
+        await service.submit(ready("2026-06-09"))
+        service.post(AttemptStarted(run_id="x", task="load", number=1, pid=1, pid_started="1"))
+        assert service.waiting == 1
+        answers = await service.submit_all([ready(f"2026-06-0{day}") for day in range(1, 4)])
+        assert [type(answer) for answer in answers] == [Receipt] * 3
+
+
 async def test_a_full_inbox_refuses_and_stores_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
