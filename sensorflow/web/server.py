@@ -167,7 +167,11 @@ class _Protocol(RequestHandler):
     def _end_at_once(self, request: web.Request, response: web.Response | None) -> None:
         self._at_once = self._request_in_progress = False
         if response is not None and self.transport is not None:
-            self._send(self.transport, request, response)
+            try:
+                self._send(self.transport, request, response)
+            except Exception as error:  # noqa: BLE001 - a fault of ours, as aiohttp tells it
+                self.log_exception("Unhandled exception", exc_info=error)
+                self.force_close()
         if self._handler_waiter is not None and not self._handler_waiter.done():
             self._handler_waiter.set_result(None)
         if not self._force_close:

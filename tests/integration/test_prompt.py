@@ -215,6 +215,15 @@ async def test_a_stop_waits_for_what_is_being_answered(home: Path, monkeypatch: 
     line.writer.close()
 
 
+async def test_a_fault_of_ours_while_an_answer_is_sent_ends_the_connection(
+    line: Line, service: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sensorflow.web.server.head_of", None)
+    line.writer.write(request(EVENTS, event(1)) + request(EVENTS, event(2)))
+    assert await line.is_closed()
+    assert service.store.reader.identity("/erp", "1") == 1
+
+
 async def test_who_hangs_up_meanwhile_harms_nobody(
     line: Line, service: Running, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
