@@ -83,7 +83,11 @@ def match_posted(definitions: Definitions, event: Event) -> list[RuleMatch]:
 
 
 def match_seen(definitions: Definitions, event: Event, sensor: SensorDefinition) -> RuleMatch:
-    """Ask the rule of the sensor that would see an event."""
+    """Ask the rule of the sensor that would see an event.
+
+    Raises:
+        ReadingError: it has more in its arrays than all rules look at.
+    """
     document = event.document()
     if definitions.take(document, _key(sensor)):
         return _read(definitions, sensor, document, is_own=True)

@@ -58,7 +58,7 @@ class TaskEvent(StrEnum):
     UPSTREAM_FAILED = "upstream_failed"
     #: Its `when` can no longer hold, and that is no failure.
     NOT_NEEDED = "not_needed"
-    #: What it was to read is not there any more when its turn comes.
+    #: What it waited for is not there any more when its turn comes.
     INPUTS_GONE = "inputs_gone"
     #: It is not to run any more.
     CANCELLED = "cancelled"

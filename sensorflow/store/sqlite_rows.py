@@ -3,12 +3,14 @@
 from collections import Counter
 from collections.abc import Iterable
 from itertools import islice
-from typing import Any, Generic
+from typing import Any, Generic, TypeVar
 
 from sensorflow.core.state import AttemptRow, TaskRow
 from sensorflow.core.states import AttemptState
 from sensorflow.store.run_tasks import RunTasks
-from sensorflow.store.tables import TASKS, Row, Table
+from sensorflow.store.tables import Row, Table
+
+Known = TypeVar("Known")
 
 #: So many rows, or groups of rows, of one table are remembered from transaction to transaction.
 KNOWN = 10_000
@@ -34,15 +36,14 @@ class Rows(Generic[Row]):
         """Let go of what is remembered beyond a limit; called between transactions."""
 
 
-class KnownRows(Rows[Row]):
+class _Remembered(Rows[Row], Generic[Row, Known]):
     """Rows that decisions ask for again and again: what was read or put is known to later transactions."""
 
     __slots__ = ("known",)
 
     def __init__(self, table: Table[Row]) -> None:
         super().__init__(table)
-        #: None where the database has no such row.
-        self.known: dict[Any, Row | None] = {}
+        self.known: dict[Any, Known] = {}
 
     def forget(self) -> None:
         super().forget()
@@ -52,42 +53,19 @@ class KnownRows(Rows[Row]):
         shrink_to_limit(self.known)
 
 
-class Groups(Rows[Row]):
+class KnownRows(_Remembered[Row, Row | None]):
+    """Such rows by their keys; None where the database has no such row."""
+
+
+class Groups(_Remembered[Row, dict[str, Row]]):
     """Rows that are read together: all whose keys are the same but for their last column.
 
     A group is read before one of its rows is put, so what is known of it is whole.
     """
 
-    __slots__ = ("known",)
 
-    def __init__(self, table: Table[Row]) -> None:
-        super().__init__(table)
-        self.known: dict[Any, dict[str, Row]] = {}
-
-    def forget(self) -> None:
-        super().forget()
-        self.known.clear()
-
-    def shrink(self) -> None:
-        shrink_to_limit(self.known)
-
-
-class TasksOfRuns(Rows[TaskRow]):
-    """The tasks of runs; like `Groups`, those of one are read before a row of it is put."""
-
-    __slots__ = ("known",)
-
-    def __init__(self) -> None:
-        super().__init__(TASKS)
-        #: By run.
-        self.known: dict[str, RunTasks] = {}
-
-    def forget(self) -> None:
-        super().forget()
-        self.known.clear()
-
-    def shrink(self) -> None:
-        shrink_to_limit(self.known)
+class TasksOfRuns(_Remembered[TaskRow, RunTasks]):
+    """The tasks of runs, by run; like `Groups`, those of one are read before a row of it is put."""
 
 
 class RunningAttempts:

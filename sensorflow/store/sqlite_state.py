@@ -93,7 +93,7 @@ class SqliteState:
         self._last_arrivals = KnownRows(tables.LAST_ARRIVALS)
         self._parts = Groups(tables.PARTS)
         self._runs = KnownRows(tables.RUNS)
-        self._tasks = TasksOfRuns()
+        self._tasks = TasksOfRuns(tables.TASKS)
         self._attempts = Rows(tables.ATTEMPTS)
         self._firings = Rows(tables.FIRINGS)
         self._timers = Rows(tables.TIMERS)

@@ -164,7 +164,7 @@ async def _many(request: web.Request, kind: str, *, atomic: bool) -> web.Respons
     own = caller_of(request).datasets(api.definitions())
     read = _read_lines if kind == LINES else _read_batch
     batch = _Batch(own)
-    # The body is not kept: beside its events and their answers it would take as much again.
+    # The body is not kept: beside the answers it would take as much again.
     for number, (place, found) in enumerate(read(await read_body(request, api.batch_limit)), start=1):
         batch.add(place, found)
         if number % _PIECE == 0:

@@ -7,7 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from math import ceil
 from pathlib import Path
@@ -292,7 +292,7 @@ _QUERIES = {
     **{
         f"{name} {number}": text
         for name, texts in vars(queries).items()
-        if name.endswith("_OF_PAIRS")
+        if isinstance(texts, Mapping) and name.isupper() and not name.startswith("_")
         for number, text in texts.items()
     },
     **{
