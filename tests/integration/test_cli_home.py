@@ -316,7 +316,8 @@ def test_doctor_tells_of_an_older_store_what_the_next_start_does_to_it(home: Pat
     (home / ".sensorflow" / "state.db").write_bytes(gzip.decompress(packed.read_bytes()))
     told = {f["subject"]: f["text"] for f in findings("--home", str(home))}
     assert (
-        told["schema"] == "its schema is older: the next start copies it and takes what it lacks (retention)"
+        told["schema"]
+        == "its schema is older: the next start copies it and takes what it lacks (retention, fewer_indexes)"
     )
     assert "21 events so far" in told["store"]
 
