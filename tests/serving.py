@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 
 from sensorflow.app import Running, running
 from sensorflow.config.settings import load_settings
@@ -109,3 +110,17 @@ def task_state(service: Running, partition: str, task: str) -> str | None:
     run = service.store.reader.run_of("sales", partition)
     row = service.store.reader.task(run.id, task) if run else None
     return row.state.value if row else None
+
+
+class HeldDisk:
+    """Holds commits until it is let go."""
+
+    def __init__(self, service: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._commit = service.store.commit
+        self.entered, self.free = asyncio.Event(), asyncio.Event()
+        monkeypatch.setattr(service.store, "commit", self.commit)
+
+    async def commit(self, *, busy: bool = False) -> None:
+        self.entered.set()
+        await self.free.wait()
+        await self._commit(busy=busy)

@@ -13,10 +13,8 @@ import pytest
 
 from sensorflow.app import Running
 from sensorflow.web.server import _Server
-from tests.serving import SECRETS, make_home, serving
-
-PATIENCE_S = 20.0
-EVENTS, READY = "/api/v1/events", "/api/v1/ready"
+from tests.raw_requests import EVENTS, READY, Line, event, line_to, request
+from tests.serving import SECRETS, HeldDisk, make_home, serving
 
 
 @pytest.fixture
@@ -32,54 +30,11 @@ async def service(home: Path) -> AsyncIterator[Running]:
         yield started
 
 
-def request(path: str, document: Any, *headers: str, version: str = "1.1") -> bytes:
-    """Return a POST as it goes over the wire; of an event, or of JSON."""
-    body = document if isinstance(document, bytes) else json.dumps(document).encode()
-    kind = "cloudevents+json" if path.endswith(EVENTS) else "json"
-    lines = [
-        f"POST {path} HTTP/{version}",
-        "Host: localhost",
-        f"Content-Type: application/{kind}",
-        f"Content-Length: {len(body)}",
-        *headers,
-    ]
-    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
-
-
-def event(number: int) -> dict[str, Any]:
-    order = {"specversion": "1.0", "id": str(number), "source": "/erp", "type": "orders.exported"}
-    return {**order, "data": {"day": "2026-03-08", "region": "eu"}}
-
-
-class Line:
-    """One connection."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader, self.writer = reader, writer
-
-    async def asked(self, sent: bytes) -> tuple[str, dict[str, str], Any]:
-        self.writer.write(sent)
-        return await self.answer()
-
-    async def answer(self) -> tuple[str, dict[str, str], Any]:
-        """Return the next answer: its first line, its headers by name, its document."""
-        async with asyncio.timeout(PATIENCE_S):
-            head = (await self.reader.readuntil(b"\r\n\r\n")).decode()
-            first, *lines = head.removesuffix("\r\n\r\n").split("\r\n")
-            headers = dict(line.split(": ", 1) for line in lines)
-            body = await self.reader.readexactly(int(headers.get("Content-Length", "0")))
-        return first, headers, json.loads(body) if body else None
-
-    async def is_closed(self) -> bool:
-        return await asyncio.wait_for(self.reader.read(), PATIENCE_S) == b""
-
-
 @pytest.fixture
 async def line(service: Running) -> AsyncIterator[Line]:
-    host, port = service.url.removeprefix("http://").split(":")
-    reader, writer = await asyncio.open_connection(host, int(port))
-    yield Line(reader, writer)
-    writer.close()
+    connected = await line_to(service)
+    yield connected
+    connected.writer.close()
 
 
 @contextmanager
@@ -88,20 +43,6 @@ def no_router(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with monkeypatch.context() as broken:
         broken.setattr("aiohttp.web.UrlDispatcher.resolve", None)
         yield
-
-
-class HeldDisk:
-    """Holds commits until it is let go."""
-
-    def __init__(self, service: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-        self._commit = service.store.commit
-        self.entered, self.free = asyncio.Event(), asyncio.Event()
-        monkeypatch.setattr(service.store, "commit", self.commit)
-
-    async def commit(self, *, busy: bool = False) -> None:
-        self.entered.set()
-        await self.free.wait()
-        await self._commit(busy=busy)
 
 
 #: Paths and documents, with the status of their answers.
@@ -169,8 +110,7 @@ async def test_others_have_their_turn_while_a_batch_is_read(
     line: Line, service: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sensorflow.web.ingest._PIECE", 1)
-    host, port = service.url.removeprefix("http://").split(":")
-    other = Line(*await asyncio.open_connection(host, int(port)))
+    other = await line_to(service)
     lines = request(EVENTS, b"\n".join(json.dumps(event(number)).encode() for number in range(50)))
     line.writer.write(lines.replace(b"application/cloudevents+json", b"application/x-ndjson"))
     other.writer.write(request(EVENTS, event(50)))
@@ -203,8 +143,7 @@ async def test_an_old_client_is_answered_in_its_way(line: Line) -> None:
 
 async def test_a_stop_waits_for_what_is_being_answered(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with serving(home) as service:
-        host, port = service.url.removeprefix("http://").split(":")
-        line = Line(*await asyncio.open_connection(host, int(port)))
+        line = await line_to(service)
         await line.asked(request(EVENTS, event(1)))
         disk = HeldDisk(service, monkeypatch)
         line.writer.write(request(EVENTS, event(2)))
@@ -231,8 +170,7 @@ async def test_who_hangs_up_meanwhile_harms_nobody(
     line.writer.write(request(EVENTS, event(1)) + request(EVENTS, event(2)))
     await disk.entered.wait()
     line.writer.transport.abort()
-    host, port = service.url.removeprefix("http://").split(":")
-    other = Line(*await asyncio.open_connection(host, int(port)))
+    other = await line_to(service)
     other.writer.write(request(EVENTS, event(3)))
     disk.free.set()
     assert (await other.answer())[0] == "HTTP/1.1 202 Accepted"
@@ -249,8 +187,7 @@ async def test_who_hangs_up_before_anybody_reads_the_body_is_no_fault_of_ours(
     made: list[Any] = []
     make = _Server.__call__
     monkeypatch.setattr(_Server, "__call__", lambda server: made.append(make(server)) or made[-1])
-    host, port = service.url.removeprefix("http://").split(":")
-    gone, other = [Line(*await asyncio.open_connection(host, int(port))) for _ in range(2)]
+    gone, other = [await line_to(service) for _ in range(2)]
     assert (await gone.asked(request(EVENTS, event(1))))[0] == "HTTP/1.1 202 Accepted"
     protocol, transport = made[0], made[0].transport
     protocol.data_received(request(EVENTS, event(2))[:-10])
@@ -273,8 +210,7 @@ async def test_a_connection_is_not_idle_while_its_answer_waits_for_the_disk(
 ) -> None:
     monkeypatch.setattr("sensorflow.web.server._KEEPALIVE_S", 0.1)
     async with serving(home) as service:
-        host, port = service.url.removeprefix("http://").split(":")
-        line = Line(*await asyncio.open_connection(host, int(port)))
+        line = await line_to(service)
         disk = HeldDisk(service, monkeypatch)
         line.writer.write(request(EVENTS, event(1)))
         with pytest.raises(TimeoutError):

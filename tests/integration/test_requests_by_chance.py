@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 
-from sensorflow.app import Running
-from tests.integration.test_prompt import EVENTS, READY, Line, event, request
+from tests.raw_requests import EVENTS, READY, Line, event, line_to, request
 from tests.serving import SECRETS, make_home, serving
 
 ROUNDS, CONNECTIONS = 5, 20
@@ -105,8 +104,3 @@ async def test_requests_that_come_in_any_pieces_are_answered_in_their_order(
     gc.collect()
     assert complaints == []
     assert "a request failed" not in "".join(capfd.readouterr())
-
-
-async def line_to(service: Running) -> Line:
-    host, port = service.url.removeprefix("http://").split(":")
-    return Line(*await asyncio.open_connection(host, int(port)))

@@ -10,7 +10,7 @@ import pytest
 
 from sensorflow.app import Running
 from tests.access import bearer, control, new_token
-from tests.serving import SECRETS, client_of, make_home, serving
+from tests.serving import SECRETS, HeldDisk, client_of, make_home, serving
 
 DAY = "2026-03-08"
 BATCH = {"Content-Type": "application/cloudevents-batch+json"}
@@ -36,20 +36,6 @@ async def client(service: Running) -> AsyncIterator[aiohttp.ClientSession]:
         yield session
 
 
-class SlowDisk:
-    """Holds commits until it is let go."""
-
-    def __init__(self, service: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-        self._commit = service.store.commit
-        self.entered, self.free = asyncio.Event(), asyncio.Event()
-        monkeypatch.setattr(service.store, "commit", self.commit)
-
-    async def commit(self, *, busy: bool = False) -> None:
-        self.entered.set()
-        await self.free.wait()
-        await self._commit(busy=busy)
-
-
 def orders(*ids: str) -> list[dict[str, Any]]:
     event = {"specversion": "1.0", "source": "/erp", "type": "orders.exported"}
     return [{**event, "id": each, "data": {"day": DAY, "region": "eu"}} for each in ids]
@@ -65,7 +51,7 @@ async def test_a_token_that_sends_too_much_is_told_429_and_another_is_served(
     home: Path, client: aiohttp.ClientSession, service: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     greedy, modest = await new_token(home, "emit"), await new_token(home, "emit")
-    disk = SlowDisk(service, monkeypatch)
+    disk = HeldDisk(service, monkeypatch)
     first = asyncio.create_task(send(client, greedy, "1", "2"))
     await disk.entered.wait()
     status, problem, retry_after = await send(client, greedy, "3")
@@ -82,7 +68,7 @@ async def test_a_token_that_sends_too_much_is_told_429_and_another_is_served(
 async def test_without_tokens_it_is_the_address_that_counts_for_every_door(
     home: Path, client: aiohttp.ClientSession, service: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    disk = SlowDisk(service, monkeypatch)
+    disk = HeldDisk(service, monkeypatch)
     first = asyncio.create_task(send(client, None, "1", "2"))
     await disk.entered.wait()
     posts: list[tuple[str, Any]] = [
